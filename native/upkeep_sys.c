@@ -1,0 +1,584 @@
+/* System calls for upkeep, and nothing else: no policy, no state but what a
+ * call cannot do without.  Every decision is TypeScript (src/kernel/native.ts
+ * is the only caller).
+ *
+ * Conventions
+ *   - Numbers arrive as double (exact to 2^53), byte strings as pointer and
+ *     length.  A byte string that the call fills is passed the same way; the
+ *     pointer is const only because the foreign interface knows no other kind.
+ *   - Result: >= 0, or -errno.
+ *   - Paths carry no terminating NUL; a path with a NUL inside is EINVAL.
+ *   - "Block" means NUL-terminated items one after the other (argv, environ).
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/file.h>
+#include <sys/inotify.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/reboot.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "upkeep_sys.h"
+
+#define RET(x) do { int ret_ = (int)(x); return ret_ < 0 ? -errno : ret_; } while (0)
+#define OUT(b) ((uint8_t *)(b))
+
+extern char **environ;
+
+static int g_argc;
+static char **g_argv;
+int __real_main(int, char **, char **);
+int __wrap_main(int, char **, char **);
+int __wrap_main(int c, char **v, char **e) { g_argc = c; g_argv = v; return __real_main(c, v, e); }
+
+static void put32(const uint8_t *b, size_t at, uint32_t v) { memcpy(OUT(b) + at, &v, 4); }
+static void put64(const uint8_t *b, size_t at, uint64_t v) { memcpy(OUT(b) + at, &v, 8); }
+static uint32_t get32(const uint8_t *b, size_t at) { uint32_t v; memcpy(&v, b + at, 4); return v; }
+
+/* Copies a path and ends it with a NUL. */
+static int to_path(char out[PATH_MAX], const uint8_t *p, size_t n) {
+  if (n >= PATH_MAX) return -ENAMETOOLONG;
+  if (memchr(p, 0, n)) return -EINVAL;
+  memcpy(out, p, n);
+  out[n] = 0;
+  return 0;
+}
+#define PATH(name, p, n) char name[PATH_MAX]; { int e_ = to_path(name, p, n); if (e_ < 0) return e_; }
+
+static size_t count_items(const uint8_t *b, size_t n) {
+  size_t c = 0;
+  for (size_t i = 0; i < n; i++) if (!b[i]) c++;
+  return c;
+}
+/* Pointers into a block; out has room for count_items() + 1. */
+static void point_items(char **out, const uint8_t *b, size_t n) {
+  size_t c = 0, start = 0;
+  for (size_t i = 0; i < n; i++) if (!b[i]) { out[c++] = (char *)b + start; start = i + 1; }
+  out[c] = 0;
+}
+static void bits_to_set(sigset_t *s, double lo, double hi) {
+  sigemptyset(s);
+  uint64_t bits = (uint64_t)lo | (uint64_t)hi << 32;
+  for (int i = 1; i < 65; i++) if (bits >> (i - 1) & 1) sigaddset(s, i);
+}
+
+/* --- arguments, environment, title ------------------------------------- */
+
+static size_t copy_block(char **v, size_t count, const uint8_t *b, size_t n) {
+  size_t at = 0;
+  for (size_t i = 0; i < count; i++) {
+    size_t l = strlen(v[i]) + 1;
+    if (at + l <= n) memcpy(OUT(b) + at, v[i], l);
+    at += l;
+  }
+  return at;
+}
+int32_t k_args(const uint8_t *b, size_t n) { return (int32_t)copy_block(g_argv, (size_t)g_argc, b, n); }
+int32_t k_environ(const uint8_t *b, size_t n) {
+  size_t c = 0;
+  while (environ && environ[c]) c++;
+  return c ? (int32_t)copy_block(environ, c, b, n) : 0;
+}
+
+/* The bytes of argv and, behind it, environ as the kernel laid them out: what
+ * /proc/PID/cmdline shows.  On the first use the environment moves away. */
+static char *g_title;
+static size_t g_title_size;
+static void claim_title(void) {
+  if (g_title || g_argc < 1) return;
+  char *end = g_argv[0];
+  for (int i = 0; i < g_argc; i++) if (g_argv[i] == end) end += strlen(end) + 1;
+  size_t c = 0;
+  char *env_end = end;
+  while (environ && environ[c]) {
+    if (environ[c] == env_end) env_end += strlen(env_end) + 1;
+    c++;
+  }
+  char **copy = c ? calloc(c + 1, sizeof *copy) : 0;
+  if (copy) {
+    for (size_t i = 0; i < c; i++) if (!(copy[i] = strdup(environ[i]))) return;
+    environ = copy;
+    end = env_end;
+  }
+  g_title = g_argv[0];
+  g_title_size = (size_t)(end - g_title);
+}
+/* Replaces what ps shows; returns the bytes there was room for. */
+int32_t k_set_title(const uint8_t *b, size_t n) {
+  claim_title();
+  if (!g_title) return -ENOMEM;
+  size_t l = n < g_title_size - 1 ? n : g_title_size - 1;
+  memset(g_title + l, 0, g_title_size - l);
+  memcpy(g_title, b, l);
+  return (int32_t)l;
+}
+/* prctl(2) PR_SET_NAME: what ps -o comm and pgrep show, 15 bytes. */
+int32_t k_set_name(const uint8_t *b, size_t n) {
+  char name[16] = { 0 };
+  memcpy(name, b, n < 15 ? n : 15);
+  RET(prctl(PR_SET_NAME, name));
+}
+
+/* --- descriptors and files --------------------------------------------- */
+
+int32_t k_openat(double dir, const uint8_t *p, size_t n, double flags, double mode) {
+  PATH(path, p, n);
+  RET(openat((int)dir, path, (int)flags, (mode_t)mode));
+}
+int32_t k_close(double fd) { RET(close((int)fd)); }
+int32_t k_read(double fd, const uint8_t *b, size_t n) { RET(read((int)fd, OUT(b), n)); }
+int32_t k_write(double fd, const uint8_t *b, size_t n) { RET(write((int)fd, b, n)); }
+int32_t k_pread(double fd, const uint8_t *b, size_t n, double at) { RET(pread((int)fd, OUT(b), n, (off_t)at)); }
+int32_t k_pwrite(double fd, const uint8_t *b, size_t n, double at) { RET(pwrite((int)fd, b, n, (off_t)at)); }
+int32_t k_splice(double in, double out, double len, double flags) {
+  RET(splice((int)in, 0, (int)out, 0, (size_t)len, (unsigned)flags));
+}
+int32_t k_renameat(double d1, const uint8_t *p1, size_t n1, double d2, const uint8_t *p2, size_t n2) {
+  PATH(from, p1, n1);
+  PATH(to, p2, n2);
+  RET(renameat((int)d1, from, (int)d2, to));
+}
+int32_t k_linkat(double d1, const uint8_t *p1, size_t n1, double d2, const uint8_t *p2, size_t n2, double flags) {
+  PATH(from, p1, n1);
+  PATH(to, p2, n2);
+  RET(linkat((int)d1, from, (int)d2, to, (int)flags));
+}
+int32_t k_symlinkat(const uint8_t *t, size_t tn, double dir, const uint8_t *p, size_t n) {
+  PATH(target, t, tn);
+  PATH(path, p, n);
+  RET(symlinkat(target, (int)dir, path));
+}
+int32_t k_readlinkat(double dir, const uint8_t *p, size_t n, const uint8_t *b, size_t bn) {
+  PATH(path, p, n);
+  RET(readlinkat((int)dir, path, (char *)OUT(b), bn));
+}
+int32_t k_unlinkat(double dir, const uint8_t *p, size_t n, double flags) {
+  PATH(path, p, n);
+  RET(unlinkat((int)dir, path, (int)flags));
+}
+int32_t k_mkdirat(double dir, const uint8_t *p, size_t n, double mode) {
+  PATH(path, p, n);
+  RET(mkdirat((int)dir, path, (mode_t)mode));
+}
+int32_t k_mkfifoat(double dir, const uint8_t *p, size_t n, double mode) {
+  PATH(path, p, n);
+  RET(mkfifoat((int)dir, path, (mode_t)mode));
+}
+int32_t k_fchmodat(double dir, const uint8_t *p, size_t n, double mode) {
+  PATH(path, p, n);
+  RET(fchmodat((int)dir, path, (mode_t)mode, 0));
+}
+int32_t k_fchmod(double fd, double mode) { RET(fchmod((int)fd, (mode_t)mode)); }
+int32_t k_fchown(double fd, double uid, double gid) { RET(fchown((int)fd, (uid_t)uid, (gid_t)gid)); }
+int32_t k_faccessat(double dir, const uint8_t *p, size_t n, double mode, double flags) {
+  PATH(path, p, n);
+  RET(faccessat((int)dir, path, (int)mode, (int)flags));
+}
+/* out: dev ino mode nlink uid gid size mtime.s mtime.ns, u64 little endian. */
+static int32_t put_stat(const struct stat *s, const uint8_t *b, size_t n) {
+  if (n < 72) return -EINVAL;
+  put64(b, 0, s->st_dev);
+  put64(b, 8, s->st_ino);
+  put64(b, 16, s->st_mode);
+  put64(b, 24, s->st_nlink);
+  put64(b, 32, s->st_uid);
+  put64(b, 40, s->st_gid);
+  put64(b, 48, (uint64_t)s->st_size);
+  put64(b, 56, (uint64_t)s->st_mtim.tv_sec);
+  put64(b, 64, (uint64_t)s->st_mtim.tv_nsec);
+  return 0;
+}
+int32_t k_fstatat(double dir, const uint8_t *p, size_t n, double flags, const uint8_t *b, size_t bn) {
+  PATH(path, p, n);
+  struct stat s;
+  if (fstatat((int)dir, path, &s, (int)flags) < 0) return -errno;
+  return put_stat(&s, b, bn);
+}
+int32_t k_fstat(double fd, const uint8_t *b, size_t bn) {
+  struct stat s;
+  if (fstat((int)fd, &s) < 0) return -errno;
+  return put_stat(&s, b, bn);
+}
+int32_t k_getdents(double fd, const uint8_t *b, size_t n) { RET(syscall(SYS_getdents64, (int)fd, b, n)); }
+double k_lseek(double fd, double at, double whence) {
+  off_t r = lseek((int)fd, (off_t)at, (int)whence);
+  return r < 0 ? -errno : (double)r;
+}
+int32_t k_ftruncate(double fd, double size) { RET(ftruncate((int)fd, (off_t)size)); }
+int32_t k_fsync(double fd) { RET(fsync((int)fd)); }
+int32_t k_flock(double fd, double op) { RET(flock((int)fd, (int)op)); }
+int32_t k_fcntl(double fd, double cmd, double arg) { RET(fcntl((int)fd, (int)cmd, (long)arg)); }
+int32_t k_dup3(double from, double to, double flags) { RET(dup3((int)from, (int)to, (int)flags)); }
+int32_t k_pipe2(double flags, const uint8_t *b, size_t n) {
+  int p[2];
+  if (n < 8) return -EINVAL;
+  if (pipe2(p, (int)flags) < 0) return -errno;
+  put32(b, 0, (uint32_t)p[0]);
+  put32(b, 4, (uint32_t)p[1]);
+  return 0;
+}
+int32_t k_chdir(const uint8_t *p, size_t n) { PATH(path, p, n); RET(chdir(path)); }
+int32_t k_fchdir(double fd) { RET(fchdir((int)fd)); }
+int32_t k_chroot(const uint8_t *p, size_t n) { PATH(path, p, n); RET(chroot(path)); }
+int32_t k_umask(double mask) { return (int32_t)umask((mode_t)mask); }
+void k_sync(void) { sync(); }
+
+/* First place of a byte at or after `from`, or -1. */
+int32_t k_memchr(const uint8_t *b, size_t n, double from, double byte) {
+  if (!(from >= 0 && from < (double)n)) return -1;
+  const uint8_t *at = memchr(b + (size_t)from, (int)byte, n - (size_t)from);
+  return at ? (int32_t)(at - b) : -1;
+}
+/* memcpy between two byte strings; -EINVAL, and nothing done, when out of range. */
+int32_t k_copy(const uint8_t *d, size_t dn, double dat, const uint8_t *s, size_t sn, double sat, double len) {
+  if (!(dat >= 0 && sat >= 0 && len >= 0 && dat + len <= (double)dn && sat + len <= (double)sn)) return -EINVAL;
+  memmove(OUT(d) + (size_t)dat, s + (size_t)sat, (size_t)len);
+  return 0;
+}
+
+/* --- waiting ------------------------------------------------------------ */
+
+int32_t k_epoll_create(void) { RET(epoll_create1(EPOLL_CLOEXEC)); }
+int32_t k_epoll_ctl(double ep, double op, double fd, double events, double key) {
+  struct epoll_event e;
+  memset(&e, 0, sizeof e);
+  e.events = (uint32_t)events;
+  e.data.u64 = (uint64_t)key;
+  RET(epoll_ctl((int)ep, (int)op, (int)fd, &e));
+}
+/* out: for each ready descriptor key u32, events u32.  timeout in ms, < 0 = none. */
+int32_t k_epoll_wait(double ep, const uint8_t *b, size_t n, double timeout) {
+  struct epoll_event e[64];
+  int max = (int)(n / 8 < 64 ? n / 8 : 64);
+  int t = timeout < 0 ? -1 : timeout > 1e9 ? 1000000000 : (int)timeout;
+  int r = epoll_wait((int)ep, e, max, t);
+  if (r < 0) return -errno;
+  for (int i = 0; i < r; i++) {
+    put32(b, (size_t)i * 8, (uint32_t)e[i].data.u64);
+    put32(b, (size_t)i * 8 + 4, e[i].events);
+  }
+  return r;
+}
+/* b: struct pollfd items.  timeout in ms, < 0 = none. */
+int32_t k_poll(const uint8_t *b, size_t n, double timeout) {
+  int t = timeout < 0 ? -1 : timeout > 1e9 ? 1000000000 : (int)timeout;
+  RET(poll((struct pollfd *)OUT(b), n / sizeof(struct pollfd), t));
+}
+/* Milliseconds with fraction of clock `id` (clock_gettime(2)). */
+double k_clock(double id) {
+  struct timespec t;
+  if (clock_gettime((clockid_t)id, &t) < 0) return -errno;
+  return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+/* CLOCK_REALTIME as seconds u64, nanoseconds u32. */
+int32_t k_wall(const uint8_t *b, size_t n) {
+  struct timespec t;
+  if (n < 12) return -EINVAL;
+  if (clock_gettime(CLOCK_REALTIME, &t) < 0) return -errno;
+  put64(b, 0, (uint64_t)t.tv_sec);
+  put32(b, 8, (uint32_t)t.tv_nsec);
+  return 0;
+}
+int32_t k_inotify_init(void) { RET(inotify_init1(IN_CLOEXEC | IN_NONBLOCK)); }
+int32_t k_inotify_add(double fd, const uint8_t *p, size_t n, double mask) {
+  PATH(path, p, n);
+  RET(inotify_add_watch((int)fd, path, (uint32_t)mask));
+}
+int32_t k_inotify_remove(double fd, double watch) { RET(inotify_rm_watch((int)fd, (int)watch)); }
+
+/* --- signals and processes ---------------------------------------------- */
+
+int32_t k_sigmask(double how, double lo, double hi) {
+  sigset_t s;
+  bits_to_set(&s, lo, hi);
+  RET(sigprocmask((int)how, &s, 0));
+}
+int32_t k_signalfd(double fd, double lo, double hi) {
+  sigset_t s;
+  bits_to_set(&s, lo, hi);
+  RET(signalfd((int)fd, &s, SFD_CLOEXEC | SFD_NONBLOCK));
+}
+/* Disposition of one signal: 0 default, 1 ignore. */
+int32_t k_sigaction(double sig, double ignore) {
+  struct sigaction a;
+  memset(&a, 0, sizeof a);
+  a.sa_handler = ignore ? SIG_IGN : SIG_DFL;
+  RET(sigaction((int)sig, &a, 0));
+}
+int32_t k_kill(double pid, double sig) { RET(kill((pid_t)pid, (int)sig)); }
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
+#ifndef SYS_pidfd_send_signal
+#define SYS_pidfd_send_signal 424
+#endif
+int32_t k_pidfd_open(double pid) { RET(syscall(SYS_pidfd_open, (pid_t)pid, 0)); }
+int32_t k_pidfd_kill(double fd, double sig) { RET(syscall(SYS_pidfd_send_signal, (int)fd, (int)sig, 0, 0)); }
+/* Wait status of a dead process by PIDFD_GET_INFO (linux/pidfd.h, 6.15+),
+ * or -ENODATA while it lives. */
+double k_pidfd_status(double fd) {
+  uint64_t info[8] = { 1u << 3 /* PIDFD_INFO_EXIT */ };
+  if (ioctl((int)fd, 0xc040ff0bu /* PIDFD_GET_INFO, 64-byte struct */, info) < 0) return -errno;
+  if (!(info[0] & 1u << 3)) return -ENODATA;
+  uint32_t status;
+  memcpy(&status, (char *)info + 60, 4);
+  return status;
+}
+/* waitpid(2); out: status u32. */
+int32_t k_waitpid(double pid, double options, const uint8_t *b, size_t n) {
+  int st = 0;
+  if (n < 4) return -EINVAL;
+  pid_t r = waitpid((pid_t)pid, &st, (int)options);
+  if (r < 0) return -errno;
+  put32(b, 0, (uint32_t)st);
+  return (int32_t)r;
+}
+int32_t k_fork(void) {
+  pid_t r = fork();
+  return r < 0 ? -errno : (int32_t)r;
+}
+
+/* From fork to exec in one call.
+ *   dir    directory descriptor to change to, or < 0
+ *   moves  pairs i32 from, to: dup2, or close `to` when from < 0
+ *   opt    u32: flags (1 setsid, 2 setpgid, 4 ctty on fd 0, 8 env is empty: keep ours,
+ *          16 new foreground group), mask lo, hi, default lo, hi, record fd, record at
+ *   out    u32 errno of a failed exec or set-up step, u32 which (1 set-up, 2 chdir, 3 exec)
+ * Before exec the child writes its pid (u32) into the record, so that the
+ * record is on disk before the process can matter.  A child that cannot exec
+ * exits 111.  Returns the pid, or -errno when there is no child. */
+static int run_child(double dir, const char *path, char **argv, char **envp, const uint8_t *moves, size_t mn,
+                     const uint8_t *opt, int *step) {
+  uint32_t flags = get32(opt, 0);
+  sigset_t mask;
+  *step = 1;
+  if (flags & 1) setsid();
+  if (flags & 2) setpgid(0, 0);
+  if (flags & 16) {
+    sigset_t all;
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, 0);
+    setpgid(0, 0);
+    tcsetpgrp(0, getpgrp());
+  }
+  for (size_t i = 0; i + 8 <= mn; i += 8) {
+    int from = (int)get32(moves, i), to = (int)get32(moves, i + 4);
+    if (from < 0) { close(to); continue; }
+    if (from == to) { if (fcntl(to, F_SETFD, 0) < 0) return errno; continue; }
+    if (dup2(from, to) < 0) return errno;
+  }
+  if (flags & 4) ioctl(0, TIOCSCTTY, 0);
+  int32_t record = (int32_t)get32(opt, 20);
+  if (record >= 0) {
+    uint32_t me = (uint32_t)getpid();
+    if (pwrite(record, &me, 4, get32(opt, 24)) < 0) { /* the record is a help, not a condition */ }
+  }
+  *step = 2;
+  if (dir >= 0 && fchdir((int)dir) < 0) return errno;
+  uint64_t dfl = get32(opt, 12) | (uint64_t)get32(opt, 16) << 32;
+  struct sigaction a;
+  memset(&a, 0, sizeof a);
+  a.sa_handler = SIG_DFL;
+  for (int s = 1; s < 65; s++) if (dfl >> (s - 1) & 1) sigaction(s, &a, 0);
+  bits_to_set(&mask, get32(opt, 4), get32(opt, 8));
+  sigprocmask(SIG_SETMASK, &mask, 0);
+  *step = 3;
+  execve(path, argv, envp);
+  return errno;
+}
+int32_t k_spawn(double dir, const uint8_t *p, size_t pn, const uint8_t *av, size_t an, const uint8_t *ev, size_t en,
+                const uint8_t *moves, size_t mn, const uint8_t *opt, size_t on, const uint8_t *out, size_t outn) {
+  if (on < 28 || outn < 8) return -EINVAL;
+  PATH(path, p, pn);
+  size_t ac = count_items(av, an), ec = count_items(ev, en);
+  char *small[64];
+  char **ptrs = ac + ec + 2 <= 64 ? small : malloc((ac + ec + 2) * sizeof *ptrs);
+  if (!ptrs) return -ENOMEM;
+  point_items(ptrs, av, an);
+  point_items(ptrs + ac + 1, ev, en);
+  char **envp = get32(opt, 0) & 8 ? environ : ptrs + ac + 1;
+  volatile int err = 0, where = 0;
+  sigset_t all, old;
+  sigfillset(&all);
+  sigprocmask(SIG_SETMASK, &all, &old);
+  pid_t pid = vfork();
+  if (pid == 0) {
+    int step = 0;
+    err = run_child(dir, path, ptrs, envp, moves, mn, opt, &step);
+    where = step;
+    _exit(111);
+  }
+  int fork_errno = errno;
+  sigprocmask(SIG_SETMASK, &old, 0);
+  if (ptrs != small) free(ptrs);
+  put32(out, 0, (uint32_t)err);
+  put32(out, 4, (uint32_t)where);
+  return pid < 0 ? -fork_errno : (int32_t)pid;
+}
+/* execve(2); keep != 0 passes the process's own environment. */
+int32_t k_exec(const uint8_t *p, size_t pn, const uint8_t *av, size_t an, const uint8_t *ev, size_t en, double keep) {
+  PATH(path, p, pn);
+  char **argv = malloc((count_items(av, an) + 1) * sizeof *argv);
+  char **envp = malloc((count_items(ev, en) + 1) * sizeof *envp);
+  if (!argv || !envp) return -ENOMEM;
+  point_items(argv, av, an);
+  point_items(envp, ev, en);
+  execve(path, argv, keep ? environ : envp);
+  int e = errno;
+  free(argv);
+  free(envp);
+  return -e;
+}
+void k_exit(double code) { _exit((int)code); }
+int32_t k_getpid(void) { return (int32_t)getpid(); }
+int32_t k_getppid(void) { return (int32_t)getppid(); }
+int32_t k_getsid(double pid) { RET(getsid((pid_t)pid)); }
+int32_t k_setsid(void) { RET(setsid()); }
+int32_t k_setpgid(double pid, double group) { RET(setpgid((pid_t)pid, (pid_t)group)); }
+int32_t k_tcsetpgrp(double fd, double group) { RET(tcsetpgrp((int)fd, (pid_t)group)); }
+int32_t k_isatty(double fd) { return isatty((int)fd); }
+int32_t k_ctty(double fd) { RET(ioctl((int)fd, TIOCSCTTY, 0)); }
+int32_t k_reboot(double cmd) { RET(reboot((int)(uint32_t)cmd)); }
+int32_t k_prctl(double op, double a, double b, double c, double d) {
+  RET(prctl((int)op, (unsigned long)a, (unsigned long)b, (unsigned long)c, (unsigned long)d));
+}
+
+/* --- credentials, limits, scheduling ------------------------------------ */
+
+double k_getuid(void) { return getuid(); }
+double k_geteuid(void) { return geteuid(); }
+double k_getgid(void) { return getgid(); }
+int32_t k_setuid(double id) { RET(setuid((uid_t)id)); }
+int32_t k_setgid(double id) { RET(setgid((gid_t)id)); }
+/* b: u32 items. */
+int32_t k_setgroups(const uint8_t *b, size_t n) { RET(syscall(SYS_setgroups, n / 4, b)); }
+int32_t k_getgroups(const uint8_t *b, size_t n) { RET(syscall(SYS_getgroups, n / 4, b)); }
+/* b: soft u64, hard u64. */
+int32_t k_getrlimit(double what, const uint8_t *b, size_t n) {
+  if (n < 16) return -EINVAL;
+  RET(syscall(SYS_prlimit64, 0, (int)what, 0, b));
+}
+int32_t k_setrlimit(double what, const uint8_t *b, size_t n) {
+  if (n < 16) return -EINVAL;
+  RET(syscall(SYS_prlimit64, 0, (int)what, b, 0));
+}
+int32_t k_nice(double inc) {
+  errno = 0;
+  int r = nice((int)inc);
+  return r == -1 && errno ? -errno : 0;
+}
+int32_t k_ioprio_set(double value) { RET(syscall(SYS_ioprio_set, 1, 0, (int)value)); }
+int32_t k_sched_setscheduler(double policy, double priority) {
+  struct { int priority; } p = { (int)priority };
+  RET(syscall(SYS_sched_setscheduler, 0, (int)policy, &p));
+}
+/* b: bit mask, little endian. */
+int32_t k_sched_setaffinity(const uint8_t *b, size_t n) { RET(syscall(SYS_sched_setaffinity, 0, n, b)); }
+/* b: effective, permitted, inheritable u64 (version 3, capget(2)). */
+int32_t k_capget(const uint8_t *b, size_t n) {
+  uint32_t head[2] = { 0x20080522, 0 }, data[6];
+  if (n < 24) return -EINVAL;
+  if (syscall(SYS_capget, head, data) < 0) return -errno;
+  for (int i = 0; i < 3; i++) put64(b, (size_t)i * 8, data[i] | (uint64_t)data[i + 3] << 32);
+  return 0;
+}
+int32_t k_capset(const uint8_t *b, size_t n) {
+  uint32_t head[2] = { 0x20080522, 0 }, data[6];
+  if (n < 24) return -EINVAL;
+  for (size_t i = 0; i < 3; i++) { data[i] = get32(b, i * 8); data[i + 3] = get32(b, i * 8 + 4); }
+  RET(syscall(SYS_capset, head, data));
+}
+
+/* --- datagrams (svlogd) --------------------------------------------------- */
+
+int32_t k_udp_socket(void) { RET(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)); }
+/* ip: host order u32. */
+int32_t k_udp_send(double fd, const uint8_t *b, size_t n, double ip, double port) {
+  struct sockaddr_in a;
+  memset(&a, 0, sizeof a);
+  a.sin_family = AF_INET;
+  a.sin_addr.s_addr = htonl((uint32_t)ip);
+  a.sin_port = htons((uint16_t)port);
+  RET(sendto((int)fd, b, n, 0, (struct sockaddr *)&a, sizeof a));
+}
+
+/* --- crash handler --------------------------------------------------------
+ * A trap of the compiled program (abort, bad memory access, stack overflow)
+ * replaces the process by a fresh image of the same program under the same
+ * pid: open descriptors named with k_crash_keep() stay open, children stay
+ * children.  What to run is decided beforehand, by k_crash_handler(). */
+static char g_crash_block[8192], g_crash_path[PATH_MAX];
+static char *g_crash_argv[64];
+static char *g_crash_fallback;
+static uint32_t g_crash_keep[1024 / 32];
+
+static void on_crash(int sig) {
+  (void)sig;
+  for (int fd = 3; fd < 1024; fd++)
+    if (g_crash_keep[fd / 32] >> (fd % 32) & 1) fcntl(fd, F_SETFD, 0);
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, 0);
+  execve(g_crash_path, g_crash_argv, environ);
+  if (g_crash_fallback) execve(g_crash_fallback, g_crash_argv, environ);
+  _exit(111);
+}
+/* path: image to run; block: its argv; fallback: path for a system without /proc. */
+int32_t k_crash_handler(const uint8_t *p, size_t pn, const uint8_t *av, size_t an, const uint8_t *f, size_t fn) {
+  static char fallback[PATH_MAX];
+  static char *stack;
+  if (count_items(av, an) >= 64 || an > sizeof g_crash_block) return -E2BIG;
+  int e = to_path(g_crash_path, p, pn);
+  if (e < 0) return e;
+  if (fn) {
+    e = to_path(fallback, f, fn);
+    if (e < 0) return e;
+    g_crash_fallback = fallback;
+  }
+  memcpy(g_crash_block, av, an);
+  point_items(g_crash_argv, (const uint8_t *)g_crash_block, an);
+  if (!stack) {
+    stack_t s;
+    memset(&s, 0, sizeof s);
+    stack = malloc(16384);
+    if (!stack) return -ENOMEM;
+    s.ss_sp = stack;
+    s.ss_size = 16384;
+    if (sigaltstack(&s, 0) < 0) return -errno;
+  }
+  struct sigaction a;
+  memset(&a, 0, sizeof a);
+  a.sa_handler = on_crash;
+  a.sa_flags = (int)(SA_ONSTACK | SA_RESETHAND | SA_NODEFER);
+  static const int fatal[] = { SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE };
+  for (size_t i = 0; i < sizeof fatal / sizeof *fatal; i++)
+    if (sigaction(fatal[i], &a, 0) < 0) return -errno;
+  return 0;
+}
+/* Whether descriptor fd stays open across a crash. */
+int32_t k_crash_keep(double fd, double keep) {
+  if (!(fd >= 3 && fd < 1024)) return -EINVAL;
+  uint32_t i = (uint32_t)fd, bit = 1u << (i % 32);
+  g_crash_keep[i / 32] = keep ? g_crash_keep[i / 32] | bit : g_crash_keep[i / 32] & ~bit;
+  return 0;
+}

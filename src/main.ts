@@ -1,0 +1,31 @@
+/** Multi-call: the name the program was called by selects the command. */
+import { ascii, basename, item, text } from "./base/bytes.ts";
+import { upkeep } from "./commands/upkeep.ts";
+import { NativeKernel } from "./kernel/native.ts";
+import { complain } from "./kernel/output.ts";
+import { programArguments } from "./kernel/self.ts";
+
+const kernel = new NativeKernel();
+
+function dispatch(name: string, argv: readonly Uint8Array[]): number {
+  switch (name) {
+    case "upkeep":
+      return upkeep(kernel, argv, (sub, rest) => dispatch(sub, rest));
+    default:
+      complain(kernel, `upkeep: fatal: ${name}: unknown command\n`);
+      return 100;
+  }
+}
+
+function main(): number {
+  const argv = programArguments();
+  const name = item(argv, 0);
+  return dispatch(name === null ? "upkeep" : text(basename(name)), argv.length > 0 ? argv : [ascii("upkeep")]);
+}
+
+try {
+  kernel.exit(main());
+} catch (e) {
+  complain(kernel, `upkeep: fatal: internal error: ${e instanceof Error ? e.message : "unknown"}\n`);
+  kernel.exit(111);
+}

@@ -1,0 +1,92 @@
+/**
+ * Builds the static executable: `node tools/build.ts [--sanitize] [--main FILE] [--out FILE]`.
+ *
+ * dist/bin/upkeep and a relative symlink for every name it answers to. With
+ * --sanitize the same program goes through the C backend, gcc's ASan and UBSan
+ * and the runtime's reference-count audit (glibc, dynamic): dist/sanitize/.
+ */
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { declaredFunctions, foreignFunctions, header, manifest } from "./ffi.ts";
+
+export const ROOT = resolve(import.meta.dirname, "..");
+export const NAMES = [
+  "runit",
+  "runit-init",
+  "runsv",
+  "runsvdir",
+  "runsvchdir",
+  "sv",
+  "svlogd",
+  "chpst",
+  "envuidgid",
+  "envdir",
+  "pgrphack",
+  "setlock",
+  "setuidgid",
+  "softlimit",
+  "utmpset",
+];
+
+const BUILD = join(ROOT, "build");
+
+function run(command: string, args: readonly string[], env: Record<string, string> = {}): string {
+  return execFileSync(command, args, {
+    cwd: ROOT,
+    env: { ...process.env, ...env },
+    stdio: ["ignore", "pipe", "inherit"],
+  }).toString();
+}
+
+/** Manifest and header from the C source; a declaration that does not fit it ends the build. */
+function prepareForeign(main: string, object: string, name: string): string {
+  const all = foreignFunctions(readFileSync(join(ROOT, "native/upkeep_sys.c"), "utf8"));
+  writeFileSync(join(BUILD, "upkeep_sys.h"), header(all));
+  const file = join(BUILD, `${name}.ffi.json`);
+  writeFileSync(file, manifest(declaredFunctions(join(ROOT, main), all), [object]));
+  return file;
+}
+
+function scriptc(main: string, rest: readonly string[], env: Record<string, string>): void {
+  const cache = join(BUILD, "cache");
+  mkdirSync(cache, { recursive: true, mode: 0o700 });
+  run(join(ROOT, "node_modules/.bin/scriptc"), ["build", main, ...rest], {
+    PATH: `${join(ROOT, "node_modules/.bin")}:${process.env["PATH"] ?? ""}`,
+    SCRIPTC_CACHE_DIR: cache,
+    ...env,
+  });
+}
+
+const WARNINGS = ["-Wall", "-Wextra", "-Werror"];
+
+export function buildRelease(main: string, out: string): void {
+  const name = basename(out);
+  const object = join(BUILD, `${name}.sys.o`);
+  const ffi = prepareForeign(main, object, name);
+  run("musl-gcc", ["-Os", "-ffunction-sections", ...WARNINGS, `-I${BUILD}`, "-c", "native/upkeep_sys.c", "-o", object]);
+  mkdirSync(dirname(out), { recursive: true });
+  scriptc(main, ["--backend", "llvm", "--strip", "--no-keep-c", "--ffi", ffi, "-o", out], {
+    SCRIPTC_TARGET: "x86_64-linux-musl",
+    SCRIPTC_LINKER: join(ROOT, "tools/link-musl"),
+  });
+}
+
+function linkNames(dir: string): void {
+  for (const name of NAMES) {
+    rmSync(join(dir, name), { force: true });
+    symlinkSync("upkeep", join(dir, name));
+  }
+}
+
+if (process.argv[1] === import.meta.filename) {
+  const { values } = parseArgs({
+    options: { main: { type: "string" }, out: { type: "string" } },
+  });
+  mkdirSync(BUILD, { recursive: true });
+  const out = resolve(values.out ?? join(ROOT, "dist/bin/upkeep"));
+  buildRelease(values.main ?? "src/main.ts", out);
+  if (values.main === undefined) linkNames(dirname(out));
+  process.stdout.write(`${out}: ${statSync(out).size} bytes\n`);
+}
