@@ -1,35 +1,7 @@
 /** Numbers the kernel names (x86-64 and arm64 agree on all of these unless said). */
 
-export const EPERM = 1;
-export const ENOENT = 2;
-export const ESRCH = 3;
-export const EINTR = 4;
-export const EIO = 5;
-export const ENXIO = 6;
-export const E2BIG = 7;
-export const ENOEXEC = 8;
-export const EBADF = 9;
-export const ECHILD = 10;
-export const EAGAIN = 11;
-export const ENOMEM = 12;
-export const EACCES = 13;
-export const EBUSY = 16;
-export const EEXIST = 17;
-export const ENODEV = 19;
-export const ENOTDIR = 20;
-export const EISDIR = 21;
-export const EINVAL = 22;
-export const ENFILE = 23;
-export const EMFILE = 24;
-export const ENOSPC = 28;
-export const EROFS = 30;
-export const EPIPE = 32;
-export const ENAMETOOLONG = 36;
-export const ENOSYS = 38;
-export const ENOTEMPTY = 39;
-export const ELOOP = 40;
-export const ENODATA = 61;
-export const EDQUOT = 122;
+export * from "../base/errno.ts";
+export * from "../base/signals.ts";
 
 export const O_RDONLY = 0;
 export const O_WRONLY = 1;
@@ -90,33 +62,6 @@ export const POLLOUT = 4;
 export const CLOCK_REALTIME = 0;
 export const CLOCK_MONOTONIC = 1;
 export const CLOCK_BOOTTIME = 7;
-
-export const SIGHUP = 1;
-export const SIGINT = 2;
-export const SIGQUIT = 3;
-export const SIGILL = 4;
-export const SIGTRAP = 5;
-export const SIGABRT = 6;
-export const SIGBUS = 7;
-export const SIGFPE = 8;
-export const SIGKILL = 9;
-export const SIGUSR1 = 10;
-export const SIGSEGV = 11;
-export const SIGUSR2 = 12;
-export const SIGPIPE = 13;
-export const SIGALRM = 14;
-export const SIGTERM = 15;
-export const SIGCHLD = 17;
-export const SIGCONT = 18;
-export const SIGSTOP = 19;
-export const SIGTSTP = 20;
-export const SIGTTIN = 21;
-export const SIGTTOU = 22;
-export const SIGWINCH = 28;
-export const SIGPWR = 30;
-export const SIGSYS = 31;
-/** SIGRTMIN+3 as the C library counts it (the kernel's 32 and two kept for threads): halt, for systemd's tools. */
-export const SIGRTMIN_PLUS_3 = 37;
 
 export const SIG_BLOCK = 0;
 export const SIG_UNBLOCK = 1;
