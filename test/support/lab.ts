@@ -235,7 +235,7 @@ export function run(program: string, args: readonly string[], options: RunOption
   const child = spawn(program, args, {
     cwd: options.cwd,
     argv0: options.argv0,
-    env: environment(options.env, `${FILE_MARKER} `),
+    env: environment(options.env, `${FILE_MARKER}.`),
     stdio: ["pipe", "pipe", "pipe"],
     detached: true,
   });
