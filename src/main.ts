@@ -1,5 +1,8 @@
 /** Multi-call: the name the program was called by selects the command. */
-import { ascii, basename, item, text } from "./base/bytes.ts";
+import { ascii, item } from "./base/bytes.ts";
+import { commandName } from "./commands/command-name.ts";
+import { runsvchdir } from "./commands/runsvchdir.ts";
+import { sv } from "./commands/sv.ts";
 import { upkeep } from "./commands/upkeep.ts";
 import { NativeKernel } from "./kernel/native.ts";
 import { complain } from "./kernel/output.ts";
@@ -11,6 +14,10 @@ function dispatch(name: string, argv: readonly Uint8Array[]): number {
   switch (name) {
     case "upkeep":
       return upkeep(kernel, argv, (sub, rest) => dispatch(sub, rest));
+    case "sv":
+      return sv(kernel, argv);
+    case "runsvchdir":
+      return runsvchdir(kernel, argv);
     default:
       complain(kernel, `upkeep: fatal: ${name}: unknown command\n`);
       return 100;
@@ -20,7 +27,7 @@ function dispatch(name: string, argv: readonly Uint8Array[]): number {
 function main(): number {
   const argv = programArguments();
   const name = item(argv, 0);
-  return dispatch(name === null ? "upkeep" : text(basename(name)), argv.length > 0 ? argv : [ascii("upkeep")]);
+  return dispatch(name === null ? "upkeep" : commandName(kernel, name), argv.length > 0 ? argv : [ascii("upkeep")]);
 }
 
 try {

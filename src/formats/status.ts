@@ -4,7 +4,7 @@
  * 17 want, `u` or `d`; 18 got TERM; 19 state (0 down, 1 run, 2 finish).
  * The first 18 bytes are daemontools' format.
  */
-import { le32, putLe32 } from "../base/bytes.ts";
+import { be32, le32, putLe32 } from "../base/bytes.ts";
 import type { WallTime } from "../kernel/kernel.ts";
 import { packTai64n, unpackTai64n } from "./tai64n.ts";
 
@@ -47,4 +47,43 @@ export function unpackStatus(b: Uint8Array): Status | null {
     gotTerm: b[18]! !== 0,
     state: state === 0 ? "down" : state === 1 ? "run" : "finish",
   };
+}
+
+/**
+ * The file as it was read, for a reader that must not judge it: sv shows what
+ * runit shows even for bytes no supervisor writes. One object is refilled for
+ * service after service.
+ */
+export class StatusBytes {
+  readonly raw: Uint8Array = new Uint8Array(STATUS_BYTES);
+
+  /** Unix time of the label, whole seconds. */
+  get sinceSeconds(): number {
+    const b = this.raw;
+    const s = (be32(b, 0) - 0x40000000) * 4294967296 + be32(b, 4) - 10;
+    return Math.max(s, 0);
+  }
+  /** The label in microseconds, its resolution. */
+  get sinceMicroseconds(): number {
+    return this.sinceSeconds * 1e6 + Math.floor(be32(this.raw, 8) / 1000);
+  }
+  get pid(): number {
+    return le32(this.raw, 12);
+  }
+  get paused(): boolean {
+    return this.raw[16]! !== 0;
+  }
+  get wantsUp(): boolean {
+    return this.raw[17]! === 117;
+  }
+  get wantsDown(): boolean {
+    return this.raw[17]! === 100;
+  }
+  get gotTerm(): boolean {
+    return this.raw[18]! !== 0;
+  }
+  /** 0 down, 1 run, 2 finish. */
+  get state(): number {
+    return this.raw[19]!;
+  }
 }

@@ -1,0 +1,132 @@
+/**
+ * Where the supervise directory of a service is. Every program that talks to a
+ * supervisor from outside asks here, so that a rule other than
+ * `SERVICE/supervise` has one place.
+ *
+ * Nothing changes its working directory: a service is a directory descriptor
+ * and a path below it, and each file costs one call with the path made in
+ * place.
+ */
+import { ascii, concat, EMPTY } from "../base/bytes.ts";
+import type { Fd } from "../base/units.ts";
+import { AT_FDCWD, ENOENT, O_CLOEXEC, O_DIRECTORY, O_NONBLOCK, O_PATH } from "../kernel/constants.ts";
+import { type Kernel, Stat } from "../kernel/kernel.ts";
+
+/** Longer service names are opened first, so that name and file together stay within PATH_MAX. */
+const NAME_BYTES_MAX = 3500;
+/** Room for the file part of a path. */
+const FILE_BYTES_MAX = 64;
+const SLASH = ascii("/");
+
+export const OK = ascii("supervise/ok");
+export const STATUS = ascii("supervise/status");
+export const CONTROL = ascii("supervise/control");
+const SUPERVISE = ascii("supervise");
+const LOG = ascii("log/");
+const SELF = ascii(".");
+
+/** A service directory: a path below a directory descriptor. */
+export class ServicePlace {
+  readonly base: Fd;
+  /** What leads to `base` for calls that take no descriptor: empty, or ends with a slash. */
+  readonly basePath: Uint8Array;
+  /** Empty, or ends with a slash. */
+  readonly prefix: Uint8Array;
+  readonly #path: Uint8Array;
+
+  constructor(base: Fd, basePath: Uint8Array, prefix: Uint8Array) {
+    this.base = base;
+    this.basePath = basePath;
+    this.prefix = prefix;
+    this.#path = new Uint8Array(prefix.length + FILE_BYTES_MAX);
+    this.#path.set(prefix, 0);
+  }
+
+  /** The path, below `base`, of a file in the service directory; valid until the next call. */
+  path(file: Uint8Array): Uint8Array {
+    this.#path.set(file, this.prefix.length);
+    return this.#path.subarray(0, this.prefix.length + file.length);
+  }
+
+  /** The log service's place. */
+  log(): ServicePlace {
+    return new ServicePlace(this.base, this.basePath, concat([this.prefix, LOG]));
+  }
+}
+
+/** The place of the directory `name`, not empty, below `base`. */
+export function servicePlace(kernel: Kernel, base: Fd, basePath: Uint8Array, name: Uint8Array): ServicePlace {
+  if (name.length > NAME_BYTES_MAX) {
+    const fd = kernel.open(base, name, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+    if (fd >= 0) return new ServicePlace(fd, EMPTY, EMPTY);
+  }
+  const ended = name.length > 0 && name[name.length - 1]! === 47;
+  return new ServicePlace(base, basePath, ended ? name : concat([name, SLASH]));
+}
+
+/** Whether one could change to the directory: 0, or -errno as chdir(2) would say. */
+export function enterable(kernel: Kernel, place: ServicePlace, scratch: Stat): number {
+  return kernel.stat(place.base, place.path(SELF), 0, scratch);
+}
+
+/** Opens a file of the supervise directory (OK, STATUS, CONTROL…). Returns the descriptor or -errno. */
+export function openSupervise(kernel: Kernel, place: ServicePlace, file: Uint8Array, flags: number): Fd {
+  return kernel.open(place.base, place.path(file), flags | O_NONBLOCK | O_CLOEXEC, 0);
+}
+
+/** The supervise directory as inotify(7) is to be told: a path from the working directory, or null when there is none. */
+export function supervisePath(place: ServicePlace): Uint8Array | null {
+  if (place.prefix.length === 0) return null;
+  return concat([place.prefix[0]! === 47 ? EMPTY : place.basePath, place.prefix, SUPERVISE]);
+}
+
+/** The service directory itself, for a program that is to run in it. Descriptor or -errno. */
+export function openServiceDirectory(kernel: Kernel, place: ServicePlace): Fd {
+  return kernel.open(place.base, place.path(SELF), O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+}
+
+/** The directory services are named in: opened once, and the error kept. */
+export class ServicesDirectory {
+  readonly #kernel: Kernel;
+  /** Ends with a slash. */
+  readonly path: Uint8Array;
+  #fd: Fd = 0;
+  #opened = false;
+
+  constructor(kernel: Kernel, path: Uint8Array) {
+    this.#kernel = kernel;
+    this.path = concat([path, SLASH]);
+  }
+
+  /** Descriptor, or -errno. */
+  get fd(): Fd {
+    if (!this.#opened) {
+      this.#opened = true;
+      this.#fd = this.#kernel.open(AT_FDCWD, this.path.subarray(0, this.path.length - 1), O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+    }
+    return this.#fd;
+  }
+}
+
+/** errno is 0 when there is a place. */
+export type Located = { readonly errno: number; readonly place: ServicePlace };
+
+/**
+ * The place of a service named on a command line, or -errno. A name that
+ * starts with `/` or `.`, or ends with `/`, is looked up from the working
+ * directory, any other in the services directory.
+ */
+export function locate(kernel: Kernel, services: ServicesDirectory, name: Uint8Array): Located {
+  if (name.length === 0) return { errno: ENOENT, place: NOWHERE };
+  const first = name[0]!;
+  const last = name[name.length - 1]!;
+  if (first === 47 || first === 46 || last === 47) {
+    return { errno: 0, place: servicePlace(kernel, AT_FDCWD, EMPTY, name) };
+  }
+  const fd = services.fd;
+  if (fd < 0) return { errno: -fd, place: NOWHERE };
+  return { errno: 0, place: servicePlace(kernel, fd, services.path, name) };
+}
+
+export const NOWHERE = new ServicePlace(-1, EMPTY, EMPTY);
+export const scratchStat = new Stat();
