@@ -1,6 +1,7 @@
 /** Multi-call: the name the program was called by selects the command. */
 import { ascii, item } from "./base/bytes.ts";
 import { commandName } from "./commands/command-name.ts";
+import { runsv } from "./commands/runsv.ts";
 import { runsvchdir } from "./commands/runsvchdir.ts";
 import { sv } from "./commands/sv.ts";
 import { upkeep } from "./commands/upkeep.ts";
@@ -14,6 +15,8 @@ function dispatch(name: string, argv: readonly Uint8Array[]): number {
   switch (name) {
     case "upkeep":
       return upkeep(kernel, argv, (sub, rest) => dispatch(sub, rest));
+    case "runsv":
+      return runsv(kernel, argv);
     case "sv":
       return sv(kernel, argv);
     case "runsvchdir":

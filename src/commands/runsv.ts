@@ -1,0 +1,117 @@
+/** runsv(8): supervises one service directory. */
+import { EMPTY, item, text } from "../base/bytes.ts";
+import { errorText } from "../base/error-text.ts";
+import type { Fd, Instant } from "../base/units.ts";
+import { RUNSV_SIGNALS } from "../host/instance.ts";
+import { installRecovery, provokeTrap, recoveredDescriptors, trapSignals } from "../host/recovery.ts";
+import { openDirectory } from "../host/state-directory.ts";
+import { type Inherited, NOTHING_INHERITED, Supervisor } from "../host/supervisor.ts";
+import { AT_FDCWD, EPOLLIN, SIGCHLD, SIGTERM, SIGUSR2, WNOHANG } from "../kernel/constants.ts";
+import type { Kernel } from "../kernel/kernel.ts";
+import { complain } from "../kernel/output.ts";
+import { Part, Reactor } from "../reactor.ts";
+
+/** Signals of the one supervisor: children that ended, and TERM, which is the command `x`. */
+class RunsvSignals extends Part {
+  readonly #kernel: Kernel;
+  readonly #supervisor: Supervisor;
+
+  constructor(kernel: Kernel, supervisor: Supervisor) {
+    super();
+    this.#kernel = kernel;
+    this.#supervisor = supervisor;
+  }
+
+  override ready(fd: Fd, _events: number, now: Instant): void {
+    for (let signal = this.#kernel.readSignal(fd); signal > 0; signal = this.#kernel.readSignal(fd)) {
+      if (signal === SIGTERM) this.#supervisor.command("exit", now);
+      else if (signal === SIGUSR2) provokeTrap();
+    }
+    this.reap(now);
+  }
+
+  /** Every child that has ended, also those signals were lost for, and those inherited by exec. */
+  reap(now: Instant): void {
+    for (;;) {
+      const exit = this.#kernel.waitpid(-1, WNOHANG);
+      if (exit.pid <= 0) return;
+      this.#supervisor.reaped(exit.pid, exit.status, now);
+    }
+  }
+
+  override due(_now: Instant): void {}
+}
+
+/** Exit code 0 when told to exit, 1 for misuse, 111 when it cannot start. */
+export function runsv(kernel: Kernel, argv: readonly Uint8Array[]): number {
+  const own = item(argv, 0) ?? EMPTY;
+  const first = item(argv, 1);
+  const fds = first === null ? null : recoveredDescriptors(first);
+  const name = item(argv, fds === null ? 1 : 2);
+  if (name === null || argv.length !== (fds === null ? 2 : 3)) {
+    complain(kernel, `usage: ${text(own)} dir\n\n`);
+    return 1;
+  }
+  if (fds === null || fds.length < 5) return superviseService(kernel, name, own, AT_FDCWD, NOTHING_INHERITED);
+  const inherited = { lock: fds[1]!, logLock: fds[2]!, pipeRead: fds[3]!, pipeWrite: fds[4]! };
+  return superviseService(kernel, name, own, fds[0]!, inherited);
+}
+
+/**
+ * Runs until told to exit; returns the exit code. `directory` is the service
+ * directory when it is open already, AT_FDCWD to open `name`. `program` is
+ * what to exec after a trap where /proc is missing.
+ */
+export function superviseService(
+  kernel: Kernel,
+  name: Uint8Array,
+  program: Uint8Array,
+  directory: Fd,
+  inherited: Inherited,
+): number {
+  const shown = text(name);
+  const service = directory === AT_FDCWD ? openDirectory(kernel, AT_FDCWD, name) : directory;
+  const entered = service < 0 ? service : kernel.fchdir(service);
+  if (entered < 0) {
+    complain(kernel, `runsv ${shown}: fatal: unable to change to directory: ${errorText(-entered)}\n`);
+    return 111;
+  }
+  const trap = trapSignals();
+  const blocked: number[] = [];
+  for (let i = 0; i < RUNSV_SIGNALS.length; i++) blocked.push(RUNSV_SIGNALS[i]!);
+  for (let i = 0; i < trap.length; i++) blocked.push(trap[i]!);
+  kernel.blockSignals(blocked);
+  const caught: number[] = [SIGCHLD, SIGTERM];
+  for (let i = 0; i < trap.length; i++) caught.push(trap[i]!);
+  const signalFd = kernel.signalfd(caught);
+  const reactor = new Reactor(kernel);
+  if (signalFd < 0 || reactor.status < 0) {
+    const errno = signalFd < 0 ? -signalFd : -reactor.status;
+    complain(kernel, `runsv ${shown}: fatal: unable to create selfpipe: ${errorText(errno)}\n`);
+    return 111;
+  }
+  const supervisor = new Supervisor(reactor, name, service);
+  const now = kernel.now();
+  const problem = supervisor.open(inherited, now);
+  if (problem !== null) {
+    complain(kernel, `runsv ${shown}: fatal: ${problem}\n`);
+    return 111;
+  }
+  const log = supervisor.log;
+  const kept = [
+    service,
+    supervisor.main.files.lockFd,
+    log === null ? -1 : log.files.lockFd,
+    supervisor.pipeRead,
+    supervisor.pipeWrite,
+  ];
+  installRecovery("runsv", kept, [name], program);
+  const signals = new RunsvSignals(kernel, supervisor);
+  reactor.watch(signalFd, EPOLLIN, signals, true);
+  supervisor.begin(now);
+  // Children may have ended before the signal was watched for: after a trap they are still ours.
+  signals.reap(now);
+  while (!supervisor.finished) reactor.turn(-1);
+  supervisor.close();
+  return 0;
+}

@@ -1,0 +1,411 @@
+/**
+ * Carries out what the machine of one service (core/service.ts) asks for:
+ * starts and signals processes, runs hooks, writes the state, reads the
+ * control FIFO. A Supervisor owns one for the service and one for its log.
+ */
+import { ascii } from "../base/bytes.ts";
+import { errorText } from "../base/error-text.ts";
+import { earlier, type Fd, type Instant, instant, NO_PID, type Pid, pid } from "../base/units.ts";
+import { type Command, commandOf, letterOf } from "../core/control.ts";
+import { finishArguments, type Program, type Service, type ServiceEvent, STATUS_UNKNOWN, THROTTLE_MS } from "../core/service.ts";
+import { ADOPT_PID_AT } from "../formats/adopt.ts";
+import { packTai64n, unpackTai64n } from "../formats/tai64n.ts";
+import {
+  ECHILD,
+  ENOENT,
+  EPOLLIN,
+  O_CLOEXEC,
+  O_NONBLOCK,
+  O_RDONLY,
+  SIGCHLD,
+  SIGKILL,
+  SIGPIPE,
+  SIGTERM,
+  WNOHANG,
+} from "../kernel/constants.ts";
+import { type Kernel, type Move, type Spawned, STEP_CHDIR, STEP_SETUP, Stat } from "../kernel/kernel.ts";
+import { procStat } from "../kernel/proc.ts";
+import { Part, type Reactor } from "../reactor.ts";
+import { StateDirectory } from "./state-directory.ts";
+
+/** What an instance needs of its owner. */
+export abstract class InstanceOwner extends Part {
+  /** The service directory. */
+  abstract get serviceFd(): Fd;
+  /** Descriptor moves for a program of the service or of the log. */
+  abstract moves(isLog: boolean): readonly Move[];
+  abstract warn(text: string): void;
+  /** A message of the class runit's children print before they exit 111. */
+  abstract fatal(text: string): void;
+  /** Something happened: look whether the supervisor itself has to act. */
+  abstract settled(now: Instant): void;
+}
+
+/** Signals runsv blocks; its children get their default action, and an empty mask. Others are inherited. */
+export const RUNSV_SIGNALS: readonly number[] = [SIGCHLD, SIGTERM, SIGPIPE];
+
+/** State files that could not be written are tried again after this long. */
+const REWRITE_MS = 1000;
+const CONTROL_BYTES = 64;
+/** Between reading the clock and the kernel's own start time of the child lies at most this. */
+const START_SLACK_BEFORE_MS = 20;
+
+const RUN = ascii("./run");
+const FINISH = ascii("./finish");
+const LOG = ascii("log");
+
+export class Instance extends Part {
+  readonly machine: Service;
+  readonly files: StateDirectory;
+  readonly #kernel: Kernel;
+  readonly #reactor: Reactor;
+  readonly #owner: InstanceOwner;
+  #hookPid: Pid = NO_PID;
+  /** pidfd of a process taken over from a predecessor. */
+  #adoptedFd: Fd = -1;
+  /** State files are to be written again at this moment. */
+  #rewriteAt: Instant | null = null;
+  /** A predecessor died between deciding to start a process and recording it. */
+  #recheckRecord = false;
+  #listening = true;
+
+  constructor(reactor: Reactor, owner: InstanceOwner, machine: Service) {
+    super();
+    this.#kernel = reactor.kernel;
+    this.#reactor = reactor;
+    this.#owner = owner;
+    this.machine = machine;
+    this.files = new StateDirectory(reactor.kernel, machine.isLog ? "log/supervise" : "supervise");
+  }
+
+  /** Reads the predecessor's record, takes its process over, writes the first status, listens to control. */
+  open(bootId: Uint8Array, now: Instant): void {
+    const record = this.files.record;
+    const found = bootId.length > 0 && this.files.readRecord(bootId);
+    if (!found) {
+      record.clear();
+      if (bootId.length > 0) record.bootId.set(bootId, 0);
+      this.#stamp();
+    } else this.#takeOver(now);
+    record.supervisor = this.#kernel.getpid();
+    this.#write(now);
+    this.#reactor.watch(this.files.controlFd, EPOLLIN, this, false);
+  }
+
+  /** Starts what is to be started. */
+  begin(now: Instant): void {
+    if (this.#lost) {
+      this.#lost = false;
+      this.drive({ kind: "ended", status: STATUS_UNKNOWN, hasFinish: this.#hasFinish() }, now);
+    } else this.drive({ kind: "begin" }, now);
+  }
+
+  /** Whether a reaped child was ours; if so it is dealt with. */
+  reaped(child: number, status: number, now: Instant): boolean {
+    if (child === this.#hookPid) {
+      this.#hookPid = NO_PID;
+      this.drive({ kind: "hookEnded", handled: status === 0 }, now);
+      return true;
+    }
+    if (child !== this.machine.pid || child === NO_PID) return false;
+    this.#processEnded(status, now);
+    return true;
+  }
+
+  /** The service is to end by end of file on its pipe, and not to be started again (log service). */
+  release(now: Instant): void {
+    this.machine.want = "exit";
+    this.#write(now);
+    this.drive({ kind: "begin" }, now);
+  }
+
+  command(command: Command, now: Instant): void {
+    this.drive({ kind: "command", command }, now);
+  }
+
+  override ready(fd: Fd, _events: number, now: Instant): void {
+    if (fd === this.#adoptedFd) this.#adoptedReady(now);
+    else if (fd === this.files.controlFd) this.#readControl(now);
+  }
+
+  override due(now: Instant): void {
+    if (this.#rewriteAt !== null && now >= this.#rewriteAt) this.#write(now);
+    this.drive({ kind: "due" }, now);
+  }
+
+  /** One event through the machine, its actions carried out, their outcomes too. */
+  drive(first: ServiceEvent, now: Instant): void {
+    const events: ServiceEvent[] = [first];
+    for (let i = 0; i < events.length; i++) {
+      const actions = this.machine.step(events[i]!, now);
+      for (let j = 0; j < actions.length; j++) {
+        const action = actions[j]!;
+        switch (action.act) {
+          case "start":
+            this.#start(action.program, events);
+            break;
+          case "signal":
+            this.#signal(action.signal);
+            break;
+          case "hook":
+            this.#startHook(action.command, events);
+            break;
+          case "killHook":
+            if (this.#hookPid !== NO_PID) this.#kernel.kill(this.#hookPid, SIGKILL);
+            break;
+          case "status":
+            // The start of run was stamped before there was a process.
+            if (action.stamp && this.machine.state !== "run") this.#stamp();
+            this.#write(now);
+            break;
+        }
+      }
+    }
+    this.#listen();
+    this.#reactor.wakeAt(this, earlier(this.machine.deadline(), this.#rewriteAt));
+    this.#owner.settled(now);
+  }
+
+  /** Ends the supervision: nothing is left to do for anybody else. */
+  close(): void {
+    this.#reactor.wakeAt(this, null);
+    this.#reactor.unwatch(this.files.controlFd);
+    this.#closeAdopted();
+    this.files.dropRecord();
+    this.files.close();
+  }
+
+  // ---- Taking over ----
+
+  /** The recorded process was gone when it was looked for. */
+  #lost = false;
+
+  #takeOver(now: Instant): void {
+    const m = this.machine;
+    const record = this.files.record;
+    // What an operator asked for outlives the supervisor.
+    if (record.want === 100 && m.want === "up") m.want = "down";
+    else if (record.want === 117 && m.want === "down") m.want = "up";
+    const age = this.#kernel.bootTimeMs() - record.startedBootMs;
+    m.throttledUntil = instant(now + Math.max(0, THROTTLE_MS - Math.max(0, age)));
+    if (record.state === 0) return;
+    const state = record.state === 1 ? "run" : "finish";
+    m.lastStatus = record.lastStatus;
+    if (record.pid === 0) {
+      // Killed between the decision to start and the child's own mark: look again before starting.
+      this.#recheckRecord = true;
+      if (state === "finish") m.adopt("finish", NO_PID, false, false);
+      return;
+    }
+    m.adopt(state, pid(record.pid), record.paused, record.gotTerm);
+    this.#lost = !this.#adoptProcess(record.pid);
+  }
+
+  /** Opens a pidfd and makes sure it is the recorded process and no other of the same number. */
+  #adoptProcess(process: number): boolean {
+    const k = this.#kernel;
+    const fd = k.pidfdOpen(pid(process));
+    if (fd < 0) return false;
+    const seen = procStat(k, process);
+    const started = this.files.record.startedBootMs;
+    const same =
+      seen !== null && seen.startBootMs >= started - START_SLACK_BEFORE_MS && seen.startBootMs <= started + THROTTLE_MS;
+    if (!same || this.#reactor.watch(fd, EPOLLIN, this, false) < 0) {
+      k.close(fd);
+      return false;
+    }
+    this.#adoptedFd = fd;
+    return true;
+  }
+
+  #adoptedReady(now: Instant): void {
+    const k = this.#kernel;
+    const process = this.machine.pid;
+    const own = k.waitpid(process, WNOHANG);
+    if (own.pid === process) this.#processEnded(own.status, now);
+    else if (own.pid === -ECHILD) {
+      const seen = procStat(k, process);
+      const told = k.pidfdStatus(this.#adoptedFd);
+      const zombie = seen !== null && seen.state === 90;
+      this.#processEnded(told >= 0 ? told : zombie && seen !== null ? seen.waitStatus : STATUS_UNKNOWN, now);
+    }
+  }
+
+  #closeAdopted(): void {
+    if (this.#adoptedFd < 0) return;
+    this.#reactor.unwatch(this.#adoptedFd);
+    this.#kernel.close(this.#adoptedFd);
+    this.#adoptedFd = -1;
+  }
+
+  // ---- Processes ----
+
+  #processEnded(status: number, now: Instant): void {
+    this.#closeAdopted();
+    this.drive({ kind: "ended", status, hasFinish: this.machine.state === "run" && this.#hasFinish() }, now);
+  }
+
+  /** compat: finish counts when it can be opened for reading, not when it may be executed. */
+  #hasFinish(): boolean {
+    if (this.machine.isLog) return false;
+    const fd = this.#kernel.open(this.#owner.serviceFd, FINISH, O_RDONLY | O_NONBLOCK | O_CLOEXEC, 0);
+    if (fd < 0) return false;
+    this.#kernel.close(fd);
+    return true;
+  }
+
+  #signal(signal: number): void {
+    if (this.#adoptedFd >= 0) this.#kernel.pidfdKill(this.#adoptedFd, signal);
+    else if (this.machine.pid !== NO_PID) this.#kernel.kill(this.machine.pid, signal);
+  }
+
+  #start(program: Program, events: ServiceEvent[]): void {
+    if (this.#recheckRecord && this.#foundAfterAll(events)) return;
+    const record = this.files.record;
+    record.state = program === "run" ? 1 : 2;
+    record.pid = 0;
+    record.startedBootMs = this.#kernel.bootTimeMs();
+    record.lastStatus = this.machine.lastStatus;
+    if (program === "run") this.#stamp();
+    this.files.writeRecord();
+    const spawned = this.#spawn(program);
+    if (spawned === null || spawned.pid < 0) {
+      record.state = program === "run" ? 0 : 2;
+      this.files.writeRecord();
+      if (spawned !== null) this.#owner.warn(`unable to fork, sleeping: ${errorText(-spawned.pid)}`);
+      events.push({ kind: "startFailed" });
+      return;
+    }
+    record.pid = spawned.pid;
+    if (spawned.execErrno !== 0) this.#explain(program, spawned);
+    events.push({ kind: "started", pid: pid(spawned.pid) });
+  }
+
+  /** The child of a dead predecessor may have written its pid meanwhile. */
+  #foundAfterAll(events: ServiceEvent[]): boolean {
+    this.#recheckRecord = false;
+    const id = this.files.record.bootId.slice(0, 16);
+    if (!this.files.readRecord(id)) return false;
+    const process = this.files.record.pid;
+    if (process === 0 || !this.#adoptProcess(process)) return false;
+    events.push({ kind: "started", pid: pid(process) });
+    return true;
+  }
+
+  #spawn(program: Program): Spawned | null {
+    const isLog = this.machine.isLog;
+    let dir = this.#owner.serviceFd;
+    if (isLog) {
+      dir = this.#kernel.open(dir, LOG, O_RDONLY | O_NONBLOCK | O_CLOEXEC, 0);
+      if (dir < 0) {
+        this.#owner.fatal(`unable to change directory to ./log: ${errorText(-dir)}`);
+        return null;
+      }
+    }
+    const path = program === "run" ? RUN : FINISH;
+    const argv: Uint8Array[] = [path];
+    if (program === "finish") {
+      const args = finishArguments(this.machine.lastStatus);
+      argv.push(ascii(args.code));
+      argv.push(ascii(args.signal));
+    }
+    const spawned = this.#kernel.spawn({
+      dir,
+      path,
+      argv,
+      env: null,
+      moves: this.#owner.moves(isLog),
+      flags: 0,
+      blocked: [],
+      defaults: RUNSV_SIGNALS,
+      recordFd: this.files.recordFd,
+      recordAt: ADOPT_PID_AT,
+    });
+    if (isLog) this.#kernel.close(dir);
+    return spawned;
+  }
+
+  #explain(program: Program, spawned: Spawned): void {
+    const error = errorText(spawned.execErrno);
+    const isLog = this.machine.isLog;
+    if (spawned.step === STEP_SETUP) {
+      this.#owner.fatal(`unable to setup filedescriptor for ${isLog ? "./log/run" : `./${program}`}: ${error}`);
+    } else if (spawned.step === STEP_CHDIR) this.#owner.fatal(`unable to change directory to ${isLog ? "./log" : "."}: ${error}`);
+    else this.#owner.fatal(`unable to start ${isLog ? "log/" : ""}./${program}: ${error}`);
+  }
+
+  #startHook(command: Command, events: ServiceEvent[]): void {
+    const path = ascii(`control/${letterOf(command)}`);
+    const stat = new Stat();
+    const found = this.#kernel.stat(this.#owner.serviceFd, path, 0, stat);
+    if (found < 0 && found !== -ENOENT) this.#owner.warn(`unable to stat control/${letterOf(command)}: ${errorText(-found)}`);
+    // compat: the owner's execute bit decides; service.test and blackbox/runsv-hooks
+    if (found < 0 || !stat.ownerMayExecute()) {
+      events.push({ kind: "hookEnded", handled: false });
+      return;
+    }
+    const spawned = this.#kernel.spawn({
+      dir: this.#owner.serviceFd,
+      path,
+      argv: [path],
+      env: null,
+      moves: this.#owner.moves(false),
+      flags: 0,
+      blocked: [],
+      defaults: RUNSV_SIGNALS,
+      recordFd: -1,
+      recordAt: 0,
+    });
+    if (spawned.pid < 0) {
+      this.#owner.warn(`unable to fork for control/${letterOf(command)}: ${errorText(-spawned.pid)}`);
+      events.push({ kind: "hookEnded", handled: false });
+      return;
+    }
+    if (spawned.execErrno !== 0) this.#owner.fatal(`unable to run control/${letterOf(command)}: ${errorText(spawned.execErrno)}`);
+    this.#hookPid = pid(spawned.pid);
+  }
+
+  // ---- State ----
+
+  /** The last transition is now, on the wall clock for the label and on the boot clock for ages. */
+  #stamp(): void {
+    const record = this.files.record;
+    packTai64n(record.label, 0, this.#kernel.wall());
+    record.sinceBootMs = this.#kernel.bootTimeMs();
+  }
+
+  #write(now: Instant): void {
+    const m = this.machine;
+    const record = this.files.record;
+    record.state = m.state === "down" && m.starting === null ? 0 : m.state === "finish" ? 2 : 1;
+    record.pid = m.pid;
+    record.want = m.want === "up" ? 117 : m.want === "down" ? 100 : 120;
+    record.paused = m.paused;
+    record.gotTerm = m.gotTerm;
+    record.lastStatus = m.lastStatus;
+    record.writtenBootMs = this.#kernel.bootTimeMs();
+    this.files.writeRecord();
+    const problem = this.files.writeFiles(m, unpackTai64n(record.label, 0));
+    this.#rewriteAt = problem === null ? null : instant(now + REWRITE_MS);
+    if (problem !== null) this.#owner.warn(problem);
+  }
+
+  #readControl(now: Instant): void {
+    const b = new Uint8Array(1);
+    // One byte at a time, as many as the machine takes in: what it cannot take stays in the FIFO.
+    for (let i = 0; i < CONTROL_BYTES && this.machine.takesCommands; i++) {
+      if (this.#kernel.read(this.files.controlFd, b) !== 1) break;
+      const command = commandOf(b[0]!);
+      if (command !== null) this.drive({ kind: "command", command }, now);
+    }
+    this.#listen();
+  }
+
+  /** Listens to the FIFO only while commands can be taken in, else a full queue would make the loop spin. */
+  #listen(): void {
+    const takes = this.machine.takesCommands;
+    if (takes === this.#listening || this.files.controlFd < 0) return;
+    this.#listening = takes;
+    this.#reactor.rewatch(this.files.controlFd, takes ? EPOLLIN : 0);
+  }
+}

@@ -1,0 +1,198 @@
+/**
+ * supervise/ of one service or log service, seen from inside: lock, control,
+ * ok, and the files that tell the state. All below a directory descriptor, so
+ * that they stay the right ones when the service directory is replaced.
+ *
+ *   lock     flock(2) held for life     control  FIFO of commands
+ *   ok       FIFO whose reader says "a supervisor lives"
+ *   pid stat status                     written beside and renamed
+ *   adopt    the record for a successor (formats/adopt.ts)
+ */
+import { ascii } from "../base/bytes.ts";
+import { errorText } from "../base/error-text.ts";
+import type { Fd } from "../base/units.ts";
+import type { Service } from "../core/service.ts";
+import { ADOPT_BYTES, AdoptRecord } from "../formats/adopt.ts";
+import { packStatus } from "../formats/status.ts";
+import {
+  EEXIST,
+  LOCK_EX,
+  LOCK_NB,
+  O_APPEND,
+  O_CLOEXEC,
+  O_CREAT,
+  O_DIRECTORY,
+  O_NONBLOCK,
+  O_PATH,
+  O_RDONLY,
+  O_RDWR,
+  O_TRUNC,
+  O_WRONLY,
+} from "../kernel/constants.ts";
+import { type Kernel, Stat, type WallTime } from "../kernel/kernel.ts";
+
+const LOCK = ascii("lock");
+const CONTROL = ascii("control");
+const OK = ascii("ok");
+const ADOPT = ascii("adopt");
+const PID = ascii("pid");
+const PID_NEW = ascii("pid.new");
+const STAT = ascii("stat");
+const STAT_NEW = ascii("stat.new");
+const STATUS = ascii("status");
+const STATUS_NEW = ascii("status.new");
+const SUPERVISE = ascii("supervise");
+
+/** Longest target of a `supervise` link that is followed to make the directory. */
+const LINK_BYTES_MAX = 255;
+const READ_NONBLOCK = O_RDONLY | O_NONBLOCK | O_CLOEXEC;
+
+/** What stat says: state, then paused, got TERM, and what is wanted if it is not the state. */
+export function statText(s: Service): string {
+  let line: string = s.state;
+  if (s.paused) line += ", paused";
+  if (s.gotTerm) line += ", got TERM";
+  if (s.state !== "down" && s.want !== "up") line += s.want === "exit" ? ", want exit" : ", want down";
+  return `${line}\n`;
+}
+
+export class StateDirectory {
+  readonly record: AdoptRecord = new AdoptRecord();
+  lockFd: Fd = -1;
+  controlFd: Fd = -1;
+  readonly #kernel: Kernel;
+  /** "supervise" or "log/supervise", for messages. */
+  readonly #name: string;
+  #dir: Fd = -1;
+  #okFd: Fd = -1;
+  #recordFd: Fd = -1;
+  #pidWritten = -1;
+
+  constructor(kernel: Kernel, name: string) {
+    this.#kernel = kernel;
+    this.#name = name;
+  }
+
+  get recordFd(): Fd {
+    return this.#recordFd;
+  }
+
+  /**
+   * Makes supervise/ below `service` (a `supervise` link's target when it
+   * dangles) and takes the lock, or takes over `inheritedLock` (>= 0). Returns
+   * the text of a fatal message, or null.
+   */
+  openAndLock(service: Fd, inheritedLock: Fd): string | null {
+    const k = this.#kernel;
+    const problem = this.#makeDirectory(service);
+    if (problem !== null) return problem;
+    this.#dir = k.open(service, SUPERVISE, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+    if (this.#dir < 0) return this.#unable("open", "/lock", -this.#dir);
+    if (inheritedLock >= 0) {
+      this.lockFd = inheritedLock;
+      return null;
+    }
+    this.lockFd = k.open(this.#dir, LOCK, O_WRONLY | O_NONBLOCK | O_APPEND | O_CREAT | O_CLOEXEC, 0o600);
+    if (this.lockFd < 0) return this.#unable("open", "/lock", -this.lockFd);
+    const locked = k.flock(this.lockFd, LOCK_EX | LOCK_NB);
+    return locked < 0 ? this.#unable("lock", "/lock", -locked) : null;
+  }
+
+  /** Opens the FIFOs and the record. Returns the text of a fatal message, or null. */
+  openFifos(): string | null {
+    const k = this.#kernel;
+    k.mkfifo(this.#dir, CONTROL, 0o600);
+    const stat = new Stat();
+    const seen = k.stat(this.#dir, CONTROL, 0, stat);
+    if (seen < 0) return this.#unable("stat", "/control", -seen);
+    if (!stat.isFifo()) return `${this.#name}/control exists but is not a fifo`;
+    // One descriptor for reading and for holding the write end, so that the FIFO never reports end of file (fifo(7)).
+    this.controlFd = k.open(this.#dir, CONTROL, O_RDWR | O_NONBLOCK | O_CLOEXEC, 0);
+    if (this.controlFd < 0) return this.#unable("open", "/control", -this.controlFd);
+    k.mkfifo(this.#dir, OK, 0o600);
+    this.#okFd = k.open(this.#dir, OK, READ_NONBLOCK, 0);
+    if (this.#okFd < 0) return this.#unable("read", "/ok", -this.#okFd);
+    this.#openRecord();
+    return null;
+  }
+
+  /** The record as the predecessor left it; false when there is none of this boot. */
+  readRecord(bootId: Uint8Array): boolean {
+    const n = this.#recordFd < 0 ? 0 : this.#kernel.pread(this.#recordFd, this.record.raw, 0);
+    return n === ADOPT_BYTES && this.record.ofBoot(bootId);
+  }
+
+  /** Writes the record where the next supervisor finds it. A full disk leaves the old one. */
+  writeRecord(): void {
+    if (this.#recordFd >= 0) this.#kernel.pwrite(this.#recordFd, this.record.raw, 0);
+  }
+
+  /** A clean end leaves no record. */
+  dropRecord(): void {
+    if (this.#recordFd >= 0) this.#kernel.truncate(this.#recordFd, 0);
+  }
+
+  /** Writes pid (when it changed), stat and status. Returns the text of a warning, or null when all is written. */
+  writeFiles(s: Service, since: WallTime): string | null {
+    const pid = s.pid;
+    if (pid !== this.#pidWritten) {
+      const problem = this.#replace("pid", PID_NEW, PID, ascii(pid === 0 ? "" : `${pid}\n`));
+      if (problem !== null) return problem;
+      this.#pidWritten = pid;
+    }
+    const problem = this.#replace("stat", STAT_NEW, STAT, ascii(statText(s)));
+    if (problem !== null) return problem;
+    const want = s.want === "up" ? "up" : "down";
+    const packed = packStatus({ since, pid, paused: s.paused, want, gotTerm: s.gotTerm, state: s.state });
+    return this.#replace("status", STATUS_NEW, STATUS, packed);
+  }
+
+  close(): void {
+    const fds: Fd[] = [this.controlFd, this.#okFd, this.#recordFd, this.lockFd, this.#dir];
+    for (let i = 0; i < fds.length; i++) if (fds[i]! >= 0) this.#kernel.close(fds[i]!);
+    this.controlFd = -1;
+    this.#okFd = -1;
+    this.#recordFd = -1;
+    this.lockFd = -1;
+    this.#dir = -1;
+  }
+
+  #openRecord(): void {
+    const flags = O_RDWR | O_NONBLOCK | O_CREAT | O_CLOEXEC;
+    this.#recordFd = this.#kernel.open(this.#dir, ADOPT, flags, 0o600);
+  }
+
+  #makeDirectory(service: Fd): string | null {
+    const k = this.#kernel;
+    if (k.mkdir(service, SUPERVISE, 0o700) !== -EEXIST) return null;
+    const target = new Uint8Array(LINK_BYTES_MAX + 1);
+    const n = k.readlink(service, SUPERVISE, target);
+    if (n < 0) return null;
+    if (n > LINK_BYTES_MAX) return `unable to readlink ./${this.#name}: name too long`;
+    // compat: the target itself is made, its parents are not; an error shows at the next step.
+    k.mkdir(service, target.slice(0, n), 0o700);
+    return null;
+  }
+
+  #unable(verb: string, file: string, errno: number): string {
+    return `unable to ${verb} ${this.#name}${file}: ${errorText(errno)}`;
+  }
+
+  #replace(what: string, temporary: Uint8Array, final: Uint8Array, content: Uint8Array): string | null {
+    const k = this.#kernel;
+    const fd = k.open(this.#dir, temporary, O_WRONLY | O_NONBLOCK | O_TRUNC | O_CREAT | O_CLOEXEC, 0o644);
+    if (fd < 0) return this.#unable("open", `/${what}.new`, -fd);
+    const n = content.length === 0 ? 0 : k.write(fd, content);
+    k.close(fd);
+    if (n < 0) return this.#unable("write", `/${what}.new`, -n);
+    if (n < content.length) return `unable to write ${this.#name}/${what}.new: partial write.`;
+    const renamed = k.rename(this.#dir, temporary, this.#dir, final);
+    if (renamed < 0) return `unable to rename ${what}.new to ${this.#name}/${what}: ${errorText(-renamed)}`;
+    return null;
+  }
+}
+
+/** Opens a service directory by path (its log directory by "log" below it). Descriptor, or -errno. */
+export function openDirectory(kernel: Kernel, base: Fd, path: Uint8Array): Fd {
+  return kernel.open(base, path, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+}

@@ -1,0 +1,255 @@
+/**
+ * One runsv: the service of a service directory, its log service, and the pipe
+ * between them. Construction and opening are apart from the loop, so that a
+ * process can host one (runsv) or many.
+ *
+ * The pipe is made once and held open at both ends for as long as the log
+ * service is wanted, so that no line is lost when either side restarts. On exit
+ * both ends are closed; the log service reads the rest, sees end of file, and
+ * ends by itself. Only then is the supervisor `finished`.
+ */
+import { ascii, text } from "../base/bytes.ts";
+import { errorText } from "../base/error-text.ts";
+import { after, type Fd, type Instant, NO_PID } from "../base/units.ts";
+import type { Command } from "../core/control.ts";
+import { Service } from "../core/service.ts";
+import { AT_FDCWD, ENOENT, O_CLOEXEC, O_NONBLOCK, O_RDONLY, O_WRONLY } from "../kernel/constants.ts";
+import { type Kernel, type Move, Stat } from "../kernel/kernel.ts";
+import { complain } from "../kernel/output.ts";
+import { bootId } from "../kernel/proc.ts";
+import type { Reactor } from "../reactor.ts";
+import { Instance, InstanceOwner } from "./instance.ts";
+import { openDirectory } from "./state-directory.ts";
+
+const DOWN = ascii("down");
+const LOG = ascii("log");
+const LOG_DOWN = ascii("log/down");
+
+/** The first word about a log service that does not end comes after this long, then at doubling intervals. */
+const LOG_WAIT_MS = 5000;
+
+/** Descriptors a supervisor is born with: from runsvdir, or from itself before a trap. -1: none. */
+export type Inherited = {
+  readonly lock: Fd;
+  readonly logLock: Fd;
+  readonly pipeRead: Fd;
+  readonly pipeWrite: Fd;
+};
+
+export const NOTHING_INHERITED: Inherited = { lock: -1, logLock: -1, pipeRead: -1, pipeWrite: -1 };
+
+export class Supervisor extends InstanceOwner {
+  readonly main: Instance;
+  log: Instance | null = null;
+  /** Told to exit, and everything has ended. */
+  finished = false;
+  pipeRead: Fd = -1;
+  pipeWrite: Fd = -1;
+  readonly #kernel: Kernel;
+  readonly #reactor: Reactor;
+  /** As in messages: the directory as it was given. */
+  readonly #name: string;
+  readonly #directory: Fd;
+  #logReleased = false;
+  #logWaitMs = LOG_WAIT_MS;
+
+  /** `directory`: the open service directory, which the supervisor owns from here on. */
+  constructor(reactor: Reactor, name: Uint8Array, directory: Fd) {
+    super();
+    this.#kernel = reactor.kernel;
+    this.#reactor = reactor;
+    this.#name = text(name);
+    this.#directory = directory;
+    const want = this.#exists(DOWN) ? "down" : "up";
+    this.main = new Instance(reactor, this, new Service(want, false));
+  }
+
+  override get serviceFd(): Fd {
+    return this.#directory;
+  }
+
+  /** Locks, opens, takes over what a predecessor left. Returns the text of a fatal message, or null. */
+  open(inherited: Inherited, now: Instant): string | null {
+    const k = this.#kernel;
+    if (this.#hasLog()) this.log = new Instance(this.#reactor, this, new Service(this.#exists(LOG_DOWN) ? "down" : "up", true));
+    const main = this.main.files;
+    const problem = main.openAndLock(this.#directory, inherited.lock);
+    if (problem !== null) return problem;
+    const log = this.log;
+    let logDirectory: Fd = -1;
+    if (log !== null) {
+      logDirectory = openDirectory(k, this.#directory, LOG);
+      if (logDirectory < 0) return `unable to change directory to ./log: ${errorText(-logDirectory)}`;
+      const logProblem = log.files.openAndLock(logDirectory, inherited.logLock);
+      if (logProblem !== null) return logProblem;
+      k.close(logDirectory);
+    }
+    const fifos = main.openFifos() ?? (log === null ? null : log.files.openFifos());
+    if (fifos !== null) return fifos;
+    const id = bootId(k);
+    if (log !== null) {
+      const pipe = this.#openPipe(log, inherited, id);
+      if (pipe !== null) return pipe;
+      log.open(id, now);
+      this.#recordPipe(log);
+    }
+    this.main.open(id, now);
+    return null;
+  }
+
+  /** Starts what is wanted; the log service first. */
+  begin(now: Instant): void {
+    if (this.log !== null) this.log.begin(now);
+    this.main.begin(now);
+  }
+
+  /** Whether the child was one of ours. */
+  reaped(child: number, status: number, now: Instant): boolean {
+    if (this.main.reaped(child, status, now)) return true;
+    return this.log?.reaped(child, status, now) ?? false;
+  }
+
+  command(command: Command, now: Instant): void {
+    this.main.command(command, now);
+  }
+
+  override moves(isLog: boolean): readonly Move[] {
+    if (this.log === null || this.pipeRead < 0) return [];
+    return isLog ? [{ from: this.pipeRead, to: 0 }] : [{ from: this.pipeWrite, to: 1 }];
+  }
+
+  override warn(message: string): void {
+    complain(this.#kernel, `runsv ${this.#name}: warning: ${message}\n`);
+  }
+
+  override fatal(message: string): void {
+    complain(this.#kernel, `runsv ${this.#name}: fatal: ${message}\n`);
+  }
+
+  override settled(now: Instant): void {
+    const log = this.log;
+    if (!this.main.machine.gone) {
+      if (this.#logReleased && this.main.machine.want !== "exit") this.#takeLogBack(now);
+      return;
+    }
+    if (log === null) this.finished = true;
+    else if (!this.#logReleased) {
+      this.#logReleased = true;
+      this.#closePipe();
+      log.release(now);
+      if (!log.machine.gone) this.#reactor.wakeAt(this, after(now, this.#logWaitMs));
+    } else if (log.machine.gone) this.finished = true;
+  }
+
+  override ready(_fd: Fd, _events: number, _now: Instant): void {}
+
+  override due(now: Instant): void {
+    if (!this.#logReleased || this.log === null || this.finished) return;
+    this.warn(`still waiting for the log service to read the rest and end: pid ${this.log.machine.pid}`);
+    this.#logWaitMs *= 2;
+    this.#reactor.wakeAt(this, after(now, this.#logWaitMs));
+  }
+
+  /** Gives back every descriptor. */
+  close(): void {
+    this.#reactor.wakeAt(this, null);
+    this.main.close();
+    if (this.log !== null) this.log.close();
+    this.#closePipe();
+    this.#kernel.close(this.#directory);
+  }
+
+  #exists(file: Uint8Array): boolean {
+    return this.#kernel.stat(this.#directory, file, 0, new Stat()) >= 0;
+  }
+
+  #hasLog(): boolean {
+    const stat = new Stat();
+    const r = this.#kernel.stat(this.#directory, LOG, 0, stat);
+    // compat: two colons.
+    if (r < 0 && r !== -ENOENT) this.warn(`unable to stat() ./log: : ${errorText(-r)}`);
+    if (r < 0) return false;
+    if (!stat.isDirectory()) this.warn("./log: not a directory.");
+    return stat.isDirectory();
+  }
+
+  // ---- The pipe ----
+
+  /** Inherited, else the one the predecessor's processes still hold, else a new one. */
+  #openPipe(log: Instance, inherited: Inherited, id: Uint8Array): string | null {
+    if (inherited.pipeRead >= 0) {
+      this.pipeRead = inherited.pipeRead;
+      this.pipeWrite = inherited.pipeWrite >= 0 ? inherited.pipeWrite : this.#reopen(`/proc/self/fd/${inherited.pipeRead}`);
+      if (this.pipeWrite >= 0) return null;
+    }
+    if (id.length > 0 && log.files.readRecord(id) && this.#recoverPipe(log)) return null;
+    return this.#newPipe();
+  }
+
+  #newPipe(): string | null {
+    const pipe = this.#kernel.pipe(O_CLOEXEC);
+    if (pipe.errno !== 0) return `unable to create log pipe: ${errorText(pipe.errno)}`;
+    this.pipeRead = pipe.read;
+    this.pipeWrite = pipe.write;
+    return null;
+  }
+
+  /** A second description of the write end: through /proc, as pipes have no name (proc(5), /proc/PID/fd). */
+  #reopen(path: string): Fd {
+    return this.#kernel.open(AT_FDCWD, ascii(path), O_WRONLY | O_CLOEXEC, 0);
+  }
+
+  /** The pipe the living log service reads from, if it is still the recorded one. */
+  #recoverPipe(log: Instance): boolean {
+    const k = this.#kernel;
+    const record = log.files.record;
+    if (record.pid === 0 || record.pipeInode === 0) return false;
+    const path = `/proc/${record.pid}/fd/0`;
+    const fd = k.open(AT_FDCWD, ascii(path), O_RDONLY | O_NONBLOCK | O_CLOEXEC, 0);
+    if (fd < 0) return false;
+    const stat = new Stat();
+    const write = k.fstat(fd, stat) >= 0 && stat.isFifo() && stat.ino === record.pipeInode ? this.#reopen(path) : -1;
+    if (write < 0) {
+      k.close(fd);
+      return false;
+    }
+    // A description of our own, so that it may be blocking without touching the one in use.
+    const read = k.open(AT_FDCWD, ascii(`/proc/self/fd/${fd}`), O_RDONLY | O_CLOEXEC, 0);
+    k.close(fd);
+    if (read < 0) {
+      k.close(write);
+      return false;
+    }
+    this.pipeRead = read;
+    this.pipeWrite = write;
+    return true;
+  }
+
+  #recordPipe(log: Instance): void {
+    const stat = new Stat();
+    if (this.#kernel.fstat(this.pipeRead, stat) >= 0) log.files.record.pipeInode = stat.ino;
+    log.files.writeRecord();
+  }
+
+  #closePipe(): void {
+    if (this.pipeRead >= 0) this.#kernel.close(this.pipeRead);
+    if (this.pipeWrite >= 0) this.#kernel.close(this.pipeWrite);
+    this.pipeRead = -1;
+    this.pipeWrite = -1;
+  }
+
+  /** `u` came while the log service was already on its way out: it gets a new pipe and is wanted again. */
+  #takeLogBack(now: Instant): void {
+    const log = this.log;
+    if (log === null) return;
+    const problem = this.#newPipe();
+    if (problem !== null) {
+      this.warn(problem);
+      return;
+    }
+    this.#logReleased = false;
+    this.#reactor.wakeAt(this, null);
+    this.#recordPipe(log);
+    if (log.machine.pid === NO_PID || log.machine.want === "exit") log.command("up", now);
+  }
+}

@@ -1,0 +1,28 @@
+/** Questions to /proc (proc(5)). Without a mounted /proc the answers are "unknown", never an error. */
+import { ascii } from "../base/bytes.ts";
+import { parseBootId } from "../formats/adopt.ts";
+import { type ProcStat, parseProcStat } from "../formats/proc-stat.ts";
+import { AT_FDCWD, O_CLOEXEC, O_RDONLY } from "./constants.ts";
+import type { Kernel } from "./kernel.ts";
+
+/** The first bytes of a file, at most `limit`; null when it cannot be read. */
+export function readSmallFile(kernel: Kernel, path: Uint8Array, limit: number): Uint8Array | null {
+  const fd = kernel.open(AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+  if (fd < 0) return null;
+  const b = new Uint8Array(limit);
+  const n = kernel.read(fd, b);
+  kernel.close(fd);
+  return n < 0 ? null : b.subarray(0, n);
+}
+
+/** 16 bytes that name this boot of the machine; empty when unknown. */
+export function bootId(kernel: Kernel): Uint8Array {
+  const text = readSmallFile(kernel, ascii("/proc/sys/kernel/random/boot_id"), 64);
+  return text === null ? new Uint8Array(0) : parseBootId(text);
+}
+
+/** null when there is no such process, or no /proc. */
+export function procStat(kernel: Kernel, pid: number): ProcStat | null {
+  const text = readSmallFile(kernel, ascii(`/proc/${pid}/stat`), 1024);
+  return text === null ? null : parseProcStat(text);
+}
