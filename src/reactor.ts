@@ -111,7 +111,8 @@ export class Reactor {
     for (let i = 0; i < n; i++) {
       const fd = le32(this.#events, i * 8);
       if (fd >= this.#registrations.length) continue;
-      const r = this.#registrations[fd]!;
+      // Not `!`: compiled, that throws for an entry that is null (unwatched earlier in this turn).
+      const r = this.#registrations[fd] ?? null;
       if (r !== null && r.urgent === urgent) r.part.ready(fd, le32(this.#events, i * 8 + 4), now);
     }
   }
