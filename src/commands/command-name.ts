@@ -27,7 +27,7 @@ const LINKS_MAX = 16;
 const PATH_BYTES_MAX = 4096;
 
 function known(name: string): boolean {
-  for (let i = 0; i < COMMANDS.length; i++) if (COMMANDS[i] === name) return true;
+  for (let i = 0; i < COMMANDS.length; i++) if (COMMANDS[i]! === name) return true;
   return false;
 }
 
