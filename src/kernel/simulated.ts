@@ -117,7 +117,8 @@ export class SimulatedKernel extends WaitCalls {
   override spawn(what: Spawn): Spawned {
     this.enter("spawn");
     const w = this.world;
-    if (w.faults.hits(w.faults.fork)) return { pid: w.faults.amount(0, 1) === 0 ? -K.EAGAIN : -K.ENOMEM, execErrno: 0, step: 0 };
+    if (this.fault(w.faults.fork, "no fork"))
+      return { pid: w.faults.amount(0, 1) === 0 ? -K.EAGAIN : -K.ENOMEM, execErrno: 0, step: 0 };
     const child = w.forked(this.me);
     if (child === null) return { pid: -K.EAGAIN, execErrno: 0, step: 0 };
     w.note("spawn", this.me.pid, child.pid);

@@ -34,22 +34,33 @@ export abstract class Calls extends Kernel {
     w.note(name, me.pid, me.calls);
     w.callCost();
     w.observer.call(w, me, name);
-    if (me.state === "live" && (me.calls === me.killAtCall || w.faults.hits(w.faults.kill))) w.exited(me, K.SIGKILL);
+    if (me.state === "live" && (me.calls === me.killAtCall || w.faults.hits(w.faults.kill))) {
+      w.note("killed", me.pid, me.calls);
+      w.exited(me, K.SIGKILL);
+    }
     // Ended by what others did meanwhile, or by the line above.
     if ((me.state as string) !== "live") throw new ProcessEnd("ended");
   }
 
+  /** Draws a fault; the observer hears of it. */
+  protected fault(perMillion: number, what: string): boolean {
+    if (!this.world.faults.hits(perMillion)) return false;
+    this.world.note(what, this.me.pid, 0);
+    this.world.observer.fault(this.world, this.me, what);
+    return true;
+  }
+
   protected interrupted(): boolean {
-    return this.world.faults.hits(this.world.faults.interrupt);
+    return this.fault(this.world.faults.interrupt, "EINTR");
   }
 
   protected noSpace(): boolean {
-    return this.world.faults.hits(this.world.faults.space);
+    return this.fault(this.world.faults.space, "ENOSPC");
   }
 
   /** Whether a call that makes a descriptor fails for want of one. */
   protected noDescriptor(): boolean {
-    return this.world.faults.hits(this.world.faults.descriptors) || this.me.openCount() >= FILE_LIMIT;
+    return this.fault(this.world.faults.descriptors, "EMFILE") || this.me.openCount() >= FILE_LIMIT;
   }
 
   protected install(file: OpenFile, flags: number): Fd {

@@ -4,7 +4,7 @@ import * as K from "../constants.ts";
 import type { Listing, Pipe, Stat } from "../kernel.ts";
 import { Calls } from "./calls.ts";
 import type { Inode } from "./inode.ts";
-import { type Place, procFile } from "./lookup.ts";
+import { type Place, procDescriptor, procFile } from "./lookup.ts";
 import { OpenFile, PIPE_ATOMIC } from "./open-file.ts";
 import { ProcessEnd } from "./world.ts";
 
@@ -14,6 +14,8 @@ export abstract class FileCalls extends Calls {
   override open(dir: Fd, path: Uint8Array, flags: number, mode: number): Fd {
     this.enter("open");
     if (this.noDescriptor()) return -K.EMFILE;
+    const other = procDescriptor(this.world, this.me, path);
+    if (other !== null) return this.#reopen(other, flags);
     const proc = procFile(this.world, this.me, path);
     if (proc !== null) return this.#openText(proc, flags);
     const place = this.lookup.place(dir, path, (flags & K.O_NOFOLLOW) === 0);
@@ -28,6 +30,13 @@ export abstract class FileCalls extends Calls {
       if (inode === null) return -K.ENOENT;
     }
     return this.#openInode(inode, flags);
+  }
+
+  /** Opening /proc/PID/fd/N makes a description of its own (proc(5)). */
+  #reopen(file: OpenFile, flags: number): Fd {
+    const pipe = file.pipe;
+    if (pipe !== null) return this.install(this.world.end(pipe, file.inode, flags), flags);
+    return file.inode === null ? -K.ENXIO : this.#openInode(file.inode, flags);
   }
 
   #openText(contents: Uint8Array, flags: number): Fd {
@@ -171,9 +180,15 @@ export abstract class FileCalls extends Calls {
   protected writeAt(f: OpenFile, from: Uint8Array, at: number): number {
     const inode = f.inode;
     if (inode === null || from.length === 0) return 0;
+    // Overwriting needs no space.
+    if (at + from.length <= inode.data.length) {
+      inode.store(at, from);
+      return from.length;
+    }
     if (this.noSpace()) return -K.ENOSPC;
     const faults = this.world.faults;
-    const n = from.length > 1 && faults.hits(faults.shortWrite) ? faults.amount(1, from.length - 1) : from.length;
+    const short = from.length > 1 && this.fault(faults.shortWrite, "short write");
+    const n = short ? faults.amount(1, from.length - 1) : from.length;
     inode.store(at, from.subarray(0, n));
     return n;
   }
@@ -439,10 +454,12 @@ export abstract class FileCalls extends Calls {
   override pipe(flags: number): Pipe {
     this.enter("pipe");
     if (this.noDescriptor()) return { errno: K.EMFILE, read: -1, write: -1 };
-    const p = this.world.pipe();
+    const inode = this.world.pipe();
+    const p = inode.pipe;
+    if (p === null) throw new Error("simulated: a pipe without a buffer");
     const more = flags & (K.O_NONBLOCK | K.O_CLOEXEC);
-    const read = this.install(this.world.end(p, null, K.O_RDONLY | more), flags);
-    const write = this.install(this.world.end(p, null, K.O_WRONLY | more), flags);
+    const read = this.install(this.world.end(p, inode, K.O_RDONLY | more), flags);
+    const write = this.install(this.world.end(p, inode, K.O_WRONLY | more), flags);
     return { errno: 0, read, write };
   }
 

@@ -2,6 +2,7 @@
 import { ascii, equal, startsWith, text } from "../../base/bytes.ts";
 import { AT_FDCWD, EBADF, EINVAL, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR } from "../constants.ts";
 import type { Inode } from "./inode.ts";
+import type { OpenFile } from "./open-file.ts";
 import type { Process } from "./process.ts";
 import type { World } from "./world.ts";
 
@@ -112,12 +113,25 @@ export function procFile(world: World, self: Process, path: Uint8Array): Uint8Ar
   }
 }
 
-/** proc_pid_stat(5): fields 1 to 24, the start time in ticks of 10 ms as field 22. */
+/** What /proc/PID/fd/N stands for, or null when the path is no such. */
+export function procDescriptor(world: World, self: Process, path: Uint8Array): OpenFile | null {
+  if (!startsWith(path, PROC)) return null;
+  const words = text(path).split("/");
+  if (words.length !== 5 || words[3]! !== "fd") return null;
+  const p = words[2]! === "self" ? self : world.find(parseInt(words[2]!, 10));
+  const d = p === null ? null : p.descriptor(parseInt(words[4]!, 10));
+  return d === null ? null : d.file;
+}
+
+/** proc_pid_stat(5): the start time in ticks of 10 ms is field 22, the wait status of a zombie field 52. */
+const REST = "100000 50 0 0 0 0 0 0 0 0 0 0 0 0 0 17 0 0 0 0 0 0 0 0 0 0 0 0 0";
+
 function procStat(p: Process): Uint8Array {
   const state = p.state === "zombie" ? "Z" : p.stopped ? "T" : "S";
   const parent = p.parent === null ? 0 : p.parent.pid;
   const ticks = Math.floor(p.startedAt / 10);
+  const status = p.state === "zombie" ? p.status : 0;
   return ascii(
-    `${p.pid} (prog) ${state} ${parent} ${p.session} ${p.session} 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 ${ticks} 100000 50 0 0 0 0\n`,
+    `${p.pid} (prog) ${state} ${parent} ${p.session} ${p.session} 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 ${ticks} ${REST} ${status}\n`,
   );
 }

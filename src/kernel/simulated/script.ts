@@ -2,6 +2,7 @@
  * What a scripted process does: the words behind `#!sim` in its file.
  *
  *   kind          run finish hook log init, for the reader of a trace
+ *   id=N          which service it belongs to, for the checks
  *   life=A-B      ends by itself after A to B ms (drawn at exec); default: never
  *   status=N      exit code then; kill=N: dies of that signal instead
  *   term=die      how it takes TERM: dies of it (default), `ignore`, or exits 0 after `slow=MS`
@@ -20,6 +21,7 @@ const RETRY_US = 5000;
 
 export class Script {
   readonly kind: string;
+  id = -1;
   lifeMs = -1;
   status = 0;
   onTerm = "die";
@@ -184,6 +186,9 @@ export function parseScript(words: readonly string[], prng: Prng): Script {
         s.lifeMs = prng.between(r[0]!, r[1]!);
         break;
       }
+      case "id":
+        s.id = parseInt(value, 10);
+        break;
       case "status":
         s.status = parseInt(value, 10) << 8;
         break;

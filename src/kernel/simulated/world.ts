@@ -12,7 +12,7 @@ import { ascii, text } from "../../base/bytes.ts";
 import { Prng } from "../../base/prng.ts";
 import { EAGAIN, SIGCHLD, SIGCONT, SIGKILL, SIGSTOP, SIGTSTP, SIGWINCH } from "../constants.ts";
 import { Faults } from "./faults.ts";
-import { Inode, type InodeKind, PipeBuffer } from "./inode.ts";
+import { Inode, type InodeKind, type PipeBuffer } from "./inode.ts";
 import { OpenFile } from "./open-file.ts";
 import { Descriptor, Process, type Program } from "./process.ts";
 import { parseScript, type Script } from "./script.ts";
@@ -44,6 +44,10 @@ export class Observer {
   reaped(_world: World, _parent: Process, _child: Process): void {}
   /** One of ours sends a signal. */
   signals(_world: World, _from: Process, _to: Process, _signal: number): void {}
+  /** Bytes that nobody can read any more. */
+  lost(_world: World, _pipe: PipeBuffer, _bytes: number): void {}
+  /** A call of ours meets a fault. */
+  fault(_world: World, _p: Process, _what: string): void {}
   /** A process of ours makes a system call. */
   call(_world: World, _p: Process, _name: string): void {}
 }
@@ -96,6 +100,7 @@ export class World {
   #nextIno = 2;
   #nextPid = FIRST_PID;
   #running = false;
+  #poweringOff = false;
 
   constructor(seed: number) {
     this.prng = new Prng(seed);
@@ -168,8 +173,9 @@ export class World {
     return i;
   }
 
-  pipe(): PipeBuffer {
-    return new PipeBuffer(this.pipeCapacity);
+  /** A pipe: an inode without a name. */
+  pipe(): Inode {
+    return this.inode("fifo", 0o600);
   }
 
   /** For building a world: the directory at an absolute path, made where it is missing. */
@@ -264,7 +270,10 @@ export class World {
     if (pipe === null) return;
     if (file.writes) pipe.writers--;
     if (file.reads) pipe.readers--;
-    if (pipe.readers === 0 && pipe.writers === 0) pipe.drop();
+    if (pipe.readers === 0 && pipe.writers === 0) {
+      if (pipe.length > 0 && !this.#poweringOff) this.observer.lost(this, pipe, pipe.length);
+      pipe.drop();
+    }
     if (file.writes && pipe.writers === 0) this.touched(pipe);
   }
 
@@ -437,6 +446,7 @@ export class World {
   /** The machine loses power: every process is gone, files stay, the clocks of this boot start again. */
   powerCycle(): void {
     this.note("reboot", this.bootNumber, 0);
+    this.#poweringOff = true;
     this.#timers = this.#timers.filter((t) => t.actor !== null);
     for (;;) {
       const p = this.processes.pop();
@@ -446,6 +456,7 @@ export class World {
       p.children.splice(0, p.children.length);
       for (let fd = 0; fd < p.descriptors.length; fd++) this.closeAt(p, fd);
     }
+    this.#poweringOff = false;
     this.init = null;
     this.bootNumber++;
     this.bootedUs = this.us - 1000000;
