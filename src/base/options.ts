@@ -1,6 +1,6 @@
 /**
  * Options the way runit reads them: short only, parsing stops at the first
- * other word, `--` ends options and is consumed, a lone `-` ends them and is
+ * other word, `--…` ends options and is consumed, a lone `-` ends them and is
  * not, flags may share a word, a value is the rest of the word or the next word.
  */
 import { byteAt, item } from "./bytes.ts";
@@ -36,7 +36,8 @@ export class OptionReader {
     if (word === null) return { kind: "end" };
     if (this.#in === 0) {
       if (word.length < 2 || byteAt(word, 0) !== DASH) return { kind: "end" };
-      if (word.length === 2 && byteAt(word, 1) === DASH) {
+      // compat: `--anything` is taken for `--`; options.test.ts
+      if (byteAt(word, 1) === DASH) {
         this.at++;
         return { kind: "end" };
       }

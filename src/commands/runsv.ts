@@ -58,77 +58,6 @@ export function runsv(kernel: Kernel, argv: readonly Uint8Array[]): number {
 }
 
 /**
- * The process around one supervisor: its signals and its loop, turn by turn, so
- * that a simulation can run many.
- */
-export class RunsvProcess {
-  readonly supervisor: Supervisor;
-  readonly #reactor: Reactor;
-  readonly #signals: RunsvSignals;
-
-  constructor(reactor: Reactor, supervisor: Supervisor, signals: RunsvSignals) {
-    this.#reactor = reactor;
-    this.supervisor = supervisor;
-    this.#signals = signals;
-  }
-
-  /**
-   * `directory` is the service directory when it is open already, AT_FDCWD to
-   * open `name`; `traps` are further signals to catch. null: it cannot start,
-   * and has said why.
-   */
-  static open(
-    kernel: Kernel,
-    name: Uint8Array,
-    directory: Fd,
-    inherited: Inherited,
-    traps: readonly number[],
-  ): RunsvProcess | null {
-    const shown = text(name);
-    const service = directory === AT_FDCWD ? openDirectory(kernel, AT_FDCWD, name) : directory;
-    const entered = service < 0 ? service : kernel.fchdir(service);
-    if (entered < 0) {
-      complain(kernel, `runsv ${shown}: fatal: unable to change to directory: ${errorText(-entered)}\n`);
-      return null;
-    }
-    kernel.blockSignals([...RUNSV_SIGNALS, ...traps]);
-    const signalFd = kernel.signalfd([SIGCHLD, SIGTERM, ...traps]);
-    const reactor = new Reactor(kernel);
-    if (signalFd < 0 || reactor.status < 0) {
-      const errno = signalFd < 0 ? -signalFd : -reactor.status;
-      complain(kernel, `runsv ${shown}: fatal: unable to create selfpipe: ${errorText(errno)}\n`);
-      return null;
-    }
-    const supervisor = new Supervisor(reactor, name, service);
-    const now = kernel.now();
-    const problem = supervisor.open(inherited, now);
-    if (problem !== null) {
-      complain(kernel, `runsv ${shown}: fatal: ${problem}\n`);
-      return null;
-    }
-    const signals = new RunsvSignals(kernel, supervisor);
-    reactor.watch(signalFd, EPOLLIN, signals, true);
-    return new RunsvProcess(reactor, supervisor, signals);
-  }
-
-  /** Starts what is wanted. */
-  begin(): void {
-    const now = this.#reactor.kernel.now();
-    this.supervisor.begin(now);
-    // Children may have ended before the signal was watched for: after a trap they are still ours.
-    this.#signals.reap(now);
-  }
-
-  /** Waits once and handles what came; false when all is done and closed. */
-  turn(): boolean {
-    if (!this.supervisor.finished) this.#reactor.turn(-1);
-    if (!this.supervisor.finished) return true;
-    this.supervisor.close();
-    return false;
-  }
-}
-
-/**
  * Runs until told to exit; returns the exit code. `directory` is the service
  * directory when it is open already, AT_FDCWD to open `name`. `program` is
  * what to exec after a trap where /proc is missing.
@@ -140,19 +69,49 @@ export function superviseService(
   directory: Fd,
   inherited: Inherited,
 ): number {
-  const process = RunsvProcess.open(kernel, name, directory, inherited, trapSignals());
-  if (process === null) return 111;
-  const supervisor = process.supervisor;
+  const shown = text(name);
+  const service = directory === AT_FDCWD ? openDirectory(kernel, AT_FDCWD, name) : directory;
+  const entered = service < 0 ? service : kernel.fchdir(service);
+  if (entered < 0) {
+    complain(kernel, `runsv ${shown}: fatal: unable to change to directory: ${errorText(-entered)}\n`);
+    return 111;
+  }
+  const trap = trapSignals();
+  const blocked: number[] = [];
+  for (let i = 0; i < RUNSV_SIGNALS.length; i++) blocked.push(RUNSV_SIGNALS[i]!);
+  for (let i = 0; i < trap.length; i++) blocked.push(trap[i]!);
+  kernel.blockSignals(blocked);
+  const caught: number[] = [SIGCHLD, SIGTERM];
+  for (let i = 0; i < trap.length; i++) caught.push(trap[i]!);
+  const signalFd = kernel.signalfd(caught);
+  const reactor = new Reactor(kernel);
+  if (signalFd < 0 || reactor.status < 0) {
+    const errno = signalFd < 0 ? -signalFd : -reactor.status;
+    complain(kernel, `runsv ${shown}: fatal: unable to create selfpipe: ${errorText(errno)}\n`);
+    return 111;
+  }
+  const supervisor = new Supervisor(reactor, name, service);
+  const now = kernel.now();
+  const problem = supervisor.open(inherited, now);
+  if (problem !== null) {
+    complain(kernel, `runsv ${shown}: fatal: ${problem}\n`);
+    return 111;
+  }
   const log = supervisor.log;
   const kept = [
-    supervisor.serviceFd,
+    service,
     supervisor.main.files.lockFd,
     log === null ? -1 : log.files.lockFd,
     supervisor.pipeRead,
     supervisor.pipeWrite,
   ];
   installRecovery("runsv", kept, [name], program);
-  process.begin();
-  while (process.turn());
+  const signals = new RunsvSignals(kernel, supervisor);
+  reactor.watch(signalFd, EPOLLIN, signals, true);
+  supervisor.begin(now);
+  // Children may have ended before the signal was watched for: after a trap they are still ours.
+  signals.reap(now);
+  while (!supervisor.finished) reactor.turn(-1);
+  supervisor.close();
   return 0;
 }

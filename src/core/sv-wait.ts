@@ -19,13 +19,14 @@ export type Mark = {
 export type Verdict = "yes" | "no" | "check";
 
 /**
- * Whether the last transition came after the command. When the wall clock was
- * set since (`stepped`), the label's order says nothing, but a new one still
- * differs from the one before.
+ * Whether the last transition came after the command: its label is another one
+ * than before, and later. When the wall clock was set since (`stepped`), or
+ * back after the label before, the order of labels says nothing.
  */
 export function changedSince(status: StatusBytes, mark: Mark, stepped: boolean): boolean {
   const label = status.sinceMicroseconds;
-  return stepped ? label !== mark.labelBefore : label > mark.sentAt;
+  if (label === mark.labelBefore) return false;
+  return stepped || mark.labelBefore > mark.sentAt || label > mark.sentAt;
 }
 
 function runs(status: StatusBytes): boolean {

@@ -8,30 +8,29 @@
  * runit does. Where the system gives no such notice, looks begin 2 ms apart
  * and grow to 420 ms.
  *
- * A check script runs as a child beside the waiting. It may fail or hang; what
- * ends the wait is the deadline alone, and then the script is killed.
+ * When the time is up nothing new is started, but a check script that runs is
+ * heard (compat: it has no limit of its own in runit, and scripts that take
+ * longer than the seven seconds are in use; blackbox/sv-wait).
  */
 import { ascii, equal, le32 } from "../base/bytes.ts";
-import { after, type DurationMs, type Fd, type Instant, pid } from "../base/units.ts";
+import { after, type DurationMs, type Fd, type Instant } from "../base/units.ts";
 import { changedSince, type Mark, verdict } from "../core/sv-wait.ts";
-import { ENOENT, EPOLLERR, EPOLLIN, IN_MOVED_TO, IN_ONLYDIR, O_WRONLY, SIGKILL, WNOHANG } from "../kernel/constants.ts";
+import { EPOLLERR, EPOLLIN, IN_MOVED_TO, IN_ONLYDIR, O_WRONLY } from "../kernel/constants.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { Part, Reactor } from "../reactor.ts";
+import { CheckScript } from "./check-script.ts";
 import { ServiceQuery } from "./service-query.ts";
-import { OK, openServiceDirectory, openSupervise, type ServicePlace, scratchStat, supervisePath } from "./supervise-dir.ts";
+import { OK, openSupervise, type ServicePlace, supervisePath } from "./supervise-dir.ts";
 import type { Report } from "./sv-report.ts";
 
 /** Longest time between two looks. */
 const LOOK_MS = 420;
 const FIRST_LOOK_MS = 2;
-const FIRST_RETRY_MS = 50;
 /** Holding more descriptors than this could starve the check scripts of them. */
 const OK_HELD_MAX = 400;
 /** A wall clock that moved this much against the other one was set. */
 const STEP_MS = 100;
 
-const CHECK = ascii("check");
-const CHECK_ARGV: readonly Uint8Array[] = [ascii("./check")];
 const STATUS_NAME = ascii("status");
 const KILL = ascii("k");
 
@@ -48,24 +47,14 @@ class Waiting extends Part {
   /** Write end of supervise/ok, or < 0. */
   ok: Fd = -1;
   lookMs: DurationMs = FIRST_LOOK_MS;
-  /** The check script: pid (0: none), its pidfd (< 0: none). */
-  checkPid = 0;
-  checkFd: Fd = -1;
-  retryMs: DurationMs = FIRST_RETRY_MS;
-  retryAt: Instant | null = null;
-  complained = false;
-  /** Label and pid the check script last agreed with. */
-  passedLabel = -1;
-  passedPid = 0;
-  /** Label and pid the running check script is asked about. */
-  askedLabel = -1;
-  askedPid = 0;
+  readonly check: CheckScript;
 
-  constructor(name: Uint8Array, place: ServicePlace, mark: Mark) {
+  constructor(name: Uint8Array, place: ServicePlace, mark: Mark, reactor: Reactor, report: Report) {
     super();
     this.name = name;
     this.place = place;
     this.mark = mark;
+    this.check = new CheckScript(reactor, place, this, (text, errno) => report.complain(text, name, "check", errno));
   }
 
   override ready(_fd: Fd, _events: number, _now: Instant): void {
@@ -138,8 +127,8 @@ export class Waiter {
   readonly #clockOffsetMs: number;
   #left = 0;
   #okHeld = 0;
-  /** The deadline has come: a last look, and nothing more is started. */
-  #last = false;
+  /** The deadline has come: nothing more is started. */
+  #late = false;
 
   /** `kill`: on timeout send `k`. */
   constructor(kernel: Kernel, report: Report, acts: string, kill: boolean) {
@@ -152,29 +141,35 @@ export class Waiter {
   }
 
   add(name: Uint8Array, place: ServicePlace, mark: Mark): void {
-    this.#waiting.push(new Waiting(name, place, mark));
+    this.#waiting.push(new Waiting(name, place, mark, this.#reactor, this.#report));
     this.#left++;
   }
 
   /** Waits for all services that were added, up to the deadline, and reports each. */
   run(deadline: Instant): void {
-    this.#look(this.#kernel.now());
+    this.#look(this.#kernel.now(), false);
     if (this.#left === 0) return;
     this.#listen();
     for (;;) {
       const now = this.#kernel.now();
-      this.#last = now >= deadline;
-      this.#look(now);
+      this.#late = now >= deadline;
+      const last = this.#late && !this.#anyCheckRuns();
+      this.#look(now, last);
       if (this.#left === 0) return;
-      if (this.#last) break;
+      if (last) break;
       this.#report.flush();
-      this.#reactor.turn(Math.ceil(deadline - now));
+      this.#reactor.turn(this.#late ? -1 : Math.ceil(deadline - now));
       this.#report.refresh();
     }
     for (let i = 0; i < this.#waiting.length; i++) {
       const w = this.#waiting[i]!;
       if (!w.done) this.#giveUp(w);
     }
+  }
+
+  #anyCheckRuns(): boolean {
+    for (let i = 0; i < this.#waiting.length; i++) if (this.#waiting[i]!.check.running) return true;
+    return false;
   }
 
   #offset(): number {
@@ -212,14 +207,14 @@ export class Waiter {
     w.ok = -1;
   }
 
-  /** Looks at every touched service, in the order of the command line. */
-  #look(now: Instant): void {
+  /** Looks at every touched service, or at all of them, in the order of the command line. */
+  #look(now: Instant, all: boolean): void {
     const stepped = Math.abs(this.#offset() - this.#clockOffsetMs) > STEP_MS;
     for (let i = 0; i < this.#waiting.length; i++) {
       const w = this.#waiting[i]!;
-      if (w.done || !(w.touched || this.#last)) continue;
+      if (w.done || !(w.touched || all)) continue;
       w.touched = false;
-      this.#reap(w, now);
+      w.check.reap(now);
       if (this.#examine(w, now, stepped)) this.#finish(w);
       else this.#plan(w, now);
     }
@@ -233,17 +228,18 @@ export class Waiter {
       return true;
     }
     const v = verdict(this.#acts, query.status, changedSince(query.status, w.mark, stepped));
-    if (v === "no" || (v === "check" && !this.#checked(w, now))) return false;
+    if (v === "no" || (v === "check" && !w.check.agrees(query.status, !this.#late, now))) return false;
     this.#report.line("ok: ", w.name, w.place, query);
     return true;
   }
 
   /** When to look again at the latest. */
   #plan(w: Waiting, now: Instant): void {
-    const told = w.watch >= 0 && (w.checkPid === 0 || w.checkFd >= 0);
+    const told = w.watch >= 0 && w.check.isTold;
     let at = after(now, told ? LOOK_MS : w.lookMs);
     w.lookMs = Math.min(w.lookMs * 2, LOOK_MS);
-    if (w.retryAt !== null && w.checkPid === 0 && w.retryAt < at && w.retryAt > now) at = w.retryAt;
+    const retryAt = w.check.retryAt;
+    if (retryAt !== null && retryAt < at && retryAt > now) at = retryAt;
     this.#reactor.wakeAt(w, at);
   }
 
@@ -252,7 +248,7 @@ export class Waiter {
     this.#left--;
     this.#reactor.wakeAt(w, null);
     this.#releaseOk(w);
-    this.#endCheck(w);
+    w.check.close();
   }
 
   #giveUp(w: Waiting): void {
@@ -267,98 +263,5 @@ export class Waiter {
     }
     if (this.#kill) this.#query.send(this.#kernel, w.place, KILL);
     this.#finish(w);
-  }
-
-  // ---- The check script ----
-
-  /** Whether the check script agrees with the status just read; starts it when it has not been asked. */
-  #checked(w: Waiting, now: Instant): boolean {
-    const status = this.#query.status;
-    if (w.passedPid === status.pid && w.passedLabel === status.sinceMicroseconds) return true;
-    if (this.#last || w.checkPid !== 0 || (w.retryAt !== null && now < w.retryAt)) return false;
-    const r = this.#kernel.stat(w.place.base, w.place.path(CHECK), 0, scratchStat);
-    if (r === -ENOENT) return true;
-    if (r < 0) this.#complain(w, "unable to stat", -r);
-    else this.#startCheck(w);
-    if (w.checkPid === 0) this.#retryLater(w, now);
-    return false;
-  }
-
-  /** The script in its service directory, as `./check`, with standard output closed. */
-  #startCheck(w: Waiting): void {
-    const kernel = this.#kernel;
-    this.#report.flush();
-    const dir = openServiceDirectory(kernel, w.place);
-    if (dir < 0) {
-      this.#complain(w, "unable to run", -dir);
-      return;
-    }
-    const child = kernel.spawn({
-      dir,
-      path: CHECK,
-      argv: CHECK_ARGV,
-      env: null,
-      moves: [{ from: -1, to: 1 }],
-      flags: 0,
-      blocked: [],
-      defaults: [],
-      recordFd: -1,
-      recordAt: 0,
-    });
-    kernel.close(dir);
-    if (child.pid < 0) {
-      this.#complain(w, "unable to fork for", -child.pid);
-      return;
-    }
-    if (child.execErrno !== 0) {
-      kernel.waitpid(child.pid, 0);
-      this.#complain(w, "unable to run", child.execErrno);
-      return;
-    }
-    w.checkPid = child.pid;
-    w.askedPid = this.#query.status.pid;
-    w.askedLabel = this.#query.status.sinceMicroseconds;
-    w.checkFd = kernel.pidfdOpen(pid(child.pid));
-    if (w.checkFd >= 0) this.#reactor.watch(w.checkFd, EPOLLIN, w, true);
-    else w.lookMs = FIRST_LOOK_MS;
-  }
-
-  /** Takes the end of the check script, if it has ended. Only exit 0 agrees. */
-  #reap(w: Waiting, now: Instant): void {
-    if (w.checkPid === 0) return;
-    const exit = this.#kernel.waitpid(w.checkPid, WNOHANG);
-    if (exit.pid === 0) return;
-    w.checkPid = 0;
-    this.#closeCheck(w);
-    if (exit.pid > 0 && exit.status === 0) {
-      w.passedPid = w.askedPid;
-      w.passedLabel = w.askedLabel;
-    } else {
-      this.#retryLater(w, now);
-    }
-  }
-
-  #retryLater(w: Waiting, now: Instant): void {
-    w.retryAt = after(now, w.retryMs);
-    w.retryMs = Math.min(w.retryMs * 2, LOOK_MS);
-  }
-
-  #complain(w: Waiting, text: string, errno: number): void {
-    if (!w.complained) this.#report.complain(text, w.name, "check", errno);
-    w.complained = true;
-  }
-
-  #closeCheck(w: Waiting): void {
-    if (w.checkFd < 0) return;
-    this.#reactor.unwatch(w.checkFd);
-    this.#kernel.close(w.checkFd);
-    w.checkFd = -1;
-  }
-
-  #endCheck(w: Waiting): void {
-    if (w.checkPid === 0) return;
-    this.#kernel.kill(pid(w.checkPid), SIGKILL);
-    w.checkPid = 0;
-    this.#closeCheck(w);
   }
 }
