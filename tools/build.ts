@@ -6,7 +6,19 @@
  * and the runtime's reference-count audit (glibc, dynamic): dist/sanitize/.
  */
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { declaredFunctions, foreignFunctions, header, manifest } from "./ffi.ts";
@@ -67,16 +79,28 @@ export function buildRelease(main: string, out: string): void {
   const ffi = prepareForeign(main, object, name);
   run("musl-gcc", ["-Os", "-ffunction-sections", ...WARNINGS, `-I${BUILD}`, "-c", "native/upkeep_sys.c", "-o", object]);
   mkdirSync(dirname(out), { recursive: true });
-  scriptc(main, ["--backend", "llvm", "--strip", "--no-keep-c", "--ffi", ffi, "-o", out], {
+  const fresh = join(BUILD, name);
+  scriptc(main, ["--backend", "llvm", "--strip", "--no-keep-c", "--ffi", ffi, "-o", fresh], {
     SCRIPTC_TARGET: "x86_64-linux-musl",
     SCRIPTC_LINKER: join(ROOT, "tools/link-musl"),
   });
+  install(fresh, out);
+}
+
+/** Puts a program in place at once, as the old one may be running; an equal one stays the same file. */
+function install(fresh: string, out: string): void {
+  if (existsSync(out) && readFileSync(out).equals(readFileSync(fresh))) return;
+  const temporary = `${out}.${process.pid}`;
+  copyFileSync(fresh, temporary);
+  renameSync(temporary, out);
 }
 
 function linkNames(dir: string): void {
   for (const name of NAMES) {
-    rmSync(join(dir, name), { force: true });
-    symlinkSync("upkeep", join(dir, name));
+    const link = join(dir, name);
+    if (lstatSync(link, { throwIfNoEntry: false })?.isSymbolicLink() && readlinkSync(link) === "upkeep") continue;
+    rmSync(link, { force: true });
+    symlinkSync("upkeep", link);
   }
 }
 

@@ -19,6 +19,7 @@ const CASES: readonly Case[] = [
       "export function f(b: Uint8Array): boolean { return b[0] === undefined; }",
       "export function f(a: readonly string[], i: number): string { const s = a[i]; return s ?? ''; }",
       "export function f(b: Uint8Array, i: number): boolean { return b[i] === 10; }",
+      "export function f(a: readonly string[], i: number): string { return a[i] ?? ''; }",
       "export function f(s: string): string | undefined { return s[0]; }",
     ],
     good: [
@@ -27,6 +28,7 @@ const CASES: readonly Case[] = [
       "export function f(r: Record<string, number>): number | undefined { return r['x']; }",
       "export function f(t: readonly [number, number]): number { return t[0]!; }",
       "export function f(s: string): string { return s.charAt(0); }",
+      "export function f(a: ({ n: number } | null)[], i: number): boolean { return i < a.length && (a[i] ?? null) !== null; }",
     ],
   },
   {

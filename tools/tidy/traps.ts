@@ -29,6 +29,14 @@ function isWrite(node: ts.Node): boolean {
   return ts.isBinaryExpression(parent) && parent.left === node && assigns(parent.operatorToken.kind);
 }
 
+/** `a[i] ?? null` where elements may be null: `!` throws for those (test/subset), and the length was checked. */
+function orNull(node: ts.ElementAccessExpression, array: ts.Type, checker: ts.TypeChecker): boolean {
+  const { parent } = node;
+  if (!ts.isBinaryExpression(parent) || parent.operatorToken.kind !== ts.SyntaxKind.QuestionQuestionToken) return false;
+  const element = members(array).map((t) => (checker.isArrayType(t) ? checker.getTypeArguments(t as ts.TypeReference)[0] : null));
+  return element.some((t) => t?.isUnion() && t.types.some((u) => (u.flags & ts.TypeFlags.Null) !== 0));
+}
+
 /** `a[i]` without `!`: out of range it ends the process, whatever is asked of the result. */
 const index: Rule = (node, { checker }, report) => {
   if (!ts.isElementAccessExpression(node) || isWrite(node) || ts.isNonNullExpression(node.parent)) return;
@@ -36,7 +44,7 @@ const index: Rule = (node, { checker }, report) => {
   const type = checker.getTypeAtLocation(node.expression);
   if (!isNumber(checker.getTypeAtLocation(node.argumentExpression))) return;
   if (isString(type)) report(node, "index", "a character of a string: write s.charAt(i) or s.charCodeAt(i)");
-  else if (isBytes(type) || isArray(type, checker)) {
+  else if ((isBytes(type) || isArray(type, checker)) && !orNull(node, type, checker)) {
     report(node, "index", "out of range this aborts, it is never undefined: check the length, then write a[i]!");
   }
 };
