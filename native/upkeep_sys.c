@@ -237,6 +237,12 @@ int32_t k_pipe2(double flags, const uint8_t *b, size_t n) {
   put32(b, 4, (uint32_t)p[1]);
   return 0;
 }
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
+int32_t k_close_range(double first, double last) {
+  RET(syscall(SYS_close_range, (unsigned)first, last > 4294967295.0 ? ~0u : (unsigned)last, 0));
+}
 int32_t k_chdir(const uint8_t *p, size_t n) { PATH(path, p, n); RET(chdir(path)); }
 int32_t k_fchdir(double fd) { RET(fchdir((int)fd)); }
 int32_t k_chroot(const uint8_t *p, size_t n) { PATH(path, p, n); RET(chroot(path)); }

@@ -3,6 +3,7 @@ import { ascii, item } from "./base/bytes.ts";
 import { commandName } from "./commands/command-name.ts";
 import { runsv } from "./commands/runsv.ts";
 import { runsvchdir } from "./commands/runsvchdir.ts";
+import { runsvdir } from "./commands/runsvdir.ts";
 import { sv } from "./commands/sv.ts";
 import { upkeep } from "./commands/upkeep.ts";
 import { NativeKernel } from "./kernel/native.ts";
@@ -17,6 +18,8 @@ function dispatch(name: string, argv: readonly Uint8Array[]): number {
       return upkeep(kernel, argv, (sub, rest) => dispatch(sub, rest));
     case "runsv":
       return runsv(kernel, argv);
+    case "runsvdir":
+      return runsvdir(kernel, argv);
     case "sv":
       return sv(kernel, argv);
     case "runsvchdir":

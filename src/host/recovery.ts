@@ -12,29 +12,29 @@ import { environmentValue, keepOnCrash, recoverWith } from "../kernel/self.ts";
 const OPTION = ascii("--recovered=");
 const COMMA = 44;
 
-/** `NAME --recovered=3,4,-1 REST…` replaces the process when it traps; the descriptors stay open. */
-export function installRecovery(name: string, fds: readonly Fd[], rest: readonly Uint8Array[], program: Uint8Array): void {
+/** The word that hands numbers, mostly descriptors (-1: none), to the next image of this process. */
+export function recoveredWord(numbers: readonly number[]): Uint8Array {
   let list = "";
-  for (let i = 0; i < fds.length; i++) {
-    const fd = fds[i]!;
-    list += i === 0 ? `${fd}` : `,${fd}`;
-    if (fd >= 0) keepOnCrash(fd, true);
-  }
-  const argv: Uint8Array[] = [ascii(name), concat([OPTION, ascii(list)])];
-  for (let i = 0; i < rest.length; i++) argv.push(rest[i]!);
+  for (let i = 0; i < numbers.length; i++) list += i === 0 ? `${numbers[i]!}` : `,${numbers[i]!}`;
+  return concat([OPTION, ascii(list)]);
+}
+
+/** `argv` (with a `recoveredWord`) replaces the process when it traps; the descriptors stay open. */
+export function installRecovery(argv: readonly Uint8Array[], kept: readonly Fd[], program: Uint8Array): void {
+  for (let i = 0; i < kept.length; i++) if (kept[i]! >= 0) keepOnCrash(kept[i]!, true);
   recoverWith(argv, program);
 }
 
-/** The descriptors a `--recovered=` word hands over (-1: none), or null when the word is another. */
-export function recoveredDescriptors(word: Uint8Array): Fd[] | null {
+/** The numbers a `--recovered=` word hands over (-1: none), or null when the word is another. */
+export function recoveredNumbers(word: Uint8Array): number[] | null {
   if (!startsWith(word, OPTION)) return null;
-  const fds: Fd[] = [];
+  const numbers: number[] = [];
   const items = split(word.subarray(indexOf(word, 61, 0) + 1), COMMA);
   for (let i = 0; i < items.length; i++) {
     const d = parseDecimal(items[i]!);
-    fds.push(d.digits > 0 ? d.value : -1);
+    numbers.push(d.digits > 0 ? d.value : -1);
   }
-  return fds;
+  return numbers;
 }
 
 /** Test only: with UPKEEP_TEST_TRAP set, SIGUSR2 provokes the trap it names. Otherwise no signal does. */

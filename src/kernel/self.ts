@@ -1,5 +1,5 @@
 /** What a process can ask and tell about itself: arguments, environment, title, crash handler. */
-import { ascii, block, EMPTY, split } from "../base/bytes.ts";
+import { ascii, block, EMPTY, putLe64, split } from "../base/bytes.ts";
 import type { Fd } from "../base/units.ts";
 
 declare function kArgs(b: Uint8Array): number;
@@ -8,6 +8,10 @@ declare function kSetTitle(b: Uint8Array): number;
 declare function kSetName(b: Uint8Array): number;
 declare function kCrashHandler(p: Uint8Array, av: Uint8Array, f: Uint8Array): number;
 declare function kCrashKeep(fd: number, keep: number): number;
+declare function kCloseRange(first: number, last: number): number;
+declare function kExec(p: Uint8Array, av: Uint8Array, ev: Uint8Array, keep: number): number;
+declare function kGetrlimit(what: number, b: Uint8Array): number;
+declare function kSetrlimit(what: number, b: Uint8Array): number;
 
 /** argv, argv[0] first, byte for byte. */
 export function programArguments(): Uint8Array[] {
@@ -59,4 +63,48 @@ export function recoverWith(argv: readonly Uint8Array[], fallback: Uint8Array): 
 
 export function keepOnCrash(fd: Fd, keep: boolean): void {
   kCrashKeep(fd, keep ? 1 : 0);
+}
+
+const FD_LAST = 4294967295;
+
+/** Closes every descriptor from `first` on but two (either may be -1): a forked child's way out of its parent's table. */
+export function closeAllBut(first: Fd, a: Fd, b: Fd): void {
+  const low = Math.min(a, b);
+  const high = Math.max(a, b);
+  let from = first;
+  if (low >= from) {
+    if (low > from) kCloseRange(from, low - 1);
+    from = low + 1;
+  }
+  if (high >= from) {
+    if (high > from) kCloseRange(from, high - 1);
+    from = high + 1;
+  }
+  kCloseRange(from, FD_LAST);
+}
+
+const RLIMIT_NOFILE = 7;
+
+/**
+ * Raises the soft limit of open files to the hard one; returns the limits as
+ * they were, for `setDescriptorLimit`. `soft` >= 0 is what it was before this
+ * process replaced its image, when it had raised the limit already.
+ */
+export function raiseDescriptorLimit(soft: number): Uint8Array {
+  const before = new Uint8Array(16);
+  if (kGetrlimit(RLIMIT_NOFILE, before) < 0) return before;
+  if (soft >= 0) putLe64(before, 0, soft);
+  const raised = before.slice(0, 16);
+  for (let i = 0; i < 8; i++) raised[i] = before[i + 8]!;
+  kSetrlimit(RLIMIT_NOFILE, raised);
+  return before;
+}
+
+export function setDescriptorLimit(limits: Uint8Array): void {
+  kSetrlimit(RLIMIT_NOFILE, limits);
+}
+
+/** execve(2) with our own environment: another image in this process. Returns only on failure, with -errno. */
+export function becomeProgram(path: Uint8Array, argv: readonly Uint8Array[]): number {
+  return kExec(path, block(argv), EMPTY, 1);
 }

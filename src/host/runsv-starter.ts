@@ -1,0 +1,127 @@
+/**
+ * Starts a runsv: by fork without exec when the `runsv` that PATH leads to is
+ * this same executable (the child shares every page with its parent until it
+ * writes), by exec of what PATH leads to otherwise.
+ */
+import { ascii, concat, EMPTY, split, text } from "../base/bytes.ts";
+import { errorText } from "../base/error-text.ts";
+import type { Fd } from "../base/units.ts";
+import { superviseService } from "../commands/runsv.ts";
+import type { ScanEntry } from "../core/scan.ts";
+import { AT_FDCWD, ENOENT, O_CLOEXEC, SIGALRM, SIGCHLD, SIGHUP, SIGPIPE, SIGTERM, SIGUSR1 } from "../kernel/constants.ts";
+import { type Kernel, SPAWN_SETSID, Stat } from "../kernel/kernel.ts";
+import { closeAllBut, environmentValue, setDescriptorLimit, setTitle } from "../kernel/self.ts";
+import { RunsvStarter } from "./scanner.ts";
+
+const RUNSV = ascii("runsv");
+const SLASH = ascii("/");
+const NUL = new Uint8Array(1);
+const SELF = ascii("/proc/self/exe");
+const LOG = ascii("/log");
+const COLON = 58;
+
+/** Signals runsvdir touches; a runsv gets their default action. */
+const TOUCHED: readonly number[] = [SIGCHLD, SIGHUP, SIGTERM, SIGALRM, SIGPIPE, SIGUSR1];
+
+/** The first executable `name` on PATH (unset: /bin:/usr/bin); empty when there is none. */
+export function findProgram(kernel: Kernel, name: Uint8Array): Uint8Array {
+  const path = environmentValue("PATH") ?? ascii("/bin:/usr/bin");
+  const stat = new Stat();
+  const dirs = split(path, COLON);
+  for (let i = 0; i < dirs.length; i++) {
+    const file = dirs[i]!.length === 0 ? name : concat([dirs[i]!, SLASH, name]);
+    if (kernel.stat(AT_FDCWD, file, 0, stat) >= 0 && stat.isRegular() && (stat.mode & 0o111) !== 0) return file;
+  }
+  return EMPTY;
+}
+
+export class NativeRunsvStarter extends RunsvStarter {
+  readonly #kernel: Kernel;
+  readonly #ownSession: boolean;
+  readonly #limits: Uint8Array;
+  readonly #say: (text: string) => void;
+  readonly #program: Uint8Array;
+  readonly #forks: boolean;
+
+  /** `limits`: open-file limits for the children. `fatal` prints the message of a child that could not exec. */
+  constructor(kernel: Kernel, ownSession: boolean, limits: Uint8Array, fatal: (text: string) => void) {
+    super();
+    this.#kernel = kernel;
+    this.#ownSession = ownSession;
+    this.#limits = limits;
+    this.#say = fatal;
+    this.#program = findProgram(kernel, RUNSV);
+    this.#forks = this.#program.length === 0 || this.#isThisProgram();
+  }
+
+  override start(entry: ScanEntry, dir: Fd): number {
+    return this.#forks ? this.#fork(entry, dir) : this.#exec(entry, dir);
+  }
+
+  override forget(entry: ScanEntry): void {
+    if (entry.pipeRead >= 0) this.#kernel.close(entry.pipeRead);
+    entry.pipeRead = -1;
+  }
+
+  #isThisProgram(): boolean {
+    const found = new Stat();
+    const self = new Stat();
+    if (this.#kernel.stat(AT_FDCWD, this.#program, 0, found) < 0 || this.#kernel.stat(AT_FDCWD, SELF, 0, self) < 0) return false;
+    return found.dev === self.dev && found.ino === self.ino;
+  }
+
+  #fork(entry: ScanEntry, dir: Fd): number {
+    const k = this.#kernel;
+    const write = this.#keepPipe(entry, dir);
+    const child = k.fork();
+    if (child === 0) this.#child(entry, dir, write);
+    if (write >= 0) k.close(write);
+    return child;
+  }
+
+  /**
+   * The read end of the log pipe stays here as long as the entry does: when
+   * runsv and its log service both die, what the service wrote waits in it.
+   * Returns the write end for a first start, -1 otherwise.
+   */
+  #keepPipe(entry: ScanEntry, dir: Fd): Fd {
+    if (entry.pipeRead >= 0) return -1;
+    const stat = new Stat();
+    if (this.#kernel.stat(dir, concat([entry.name, LOG]), 0, stat) < 0 || !stat.isDirectory()) return -1;
+    const pipe = this.#kernel.pipe(O_CLOEXEC);
+    if (pipe.errno !== 0) return -1;
+    entry.pipeRead = pipe.read;
+    return pipe.write;
+  }
+
+  #child(entry: ScanEntry, dir: Fd, write: Fd): void {
+    const k = this.#kernel;
+    if (this.#ownSession) k.setsid();
+    k.fchdir(dir);
+    closeAllBut(3, entry.pipeRead, write);
+    setDescriptorLimit(this.#limits);
+    setTitle(concat([RUNSV, NUL, entry.name]), "runsv");
+    const inherited = { lock: -1, logLock: -1, pipeRead: entry.pipeRead, pipeWrite: write };
+    k.exit(superviseService(k, entry.name, this.#program, AT_FDCWD, inherited));
+  }
+
+  #exec(entry: ScanEntry, dir: Fd): number {
+    const spawned = this.#kernel.spawn({
+      dir,
+      path: this.#program,
+      argv: [RUNSV, entry.name],
+      env: null,
+      moves: [],
+      flags: this.#ownSession ? SPAWN_SETSID : 0,
+      blocked: [],
+      defaults: TOUCHED,
+      recordFd: -1,
+      recordAt: 0,
+    });
+    if (spawned.pid > 0 && spawned.execErrno !== 0) {
+      const errno = this.#program.length === 0 ? ENOENT : spawned.execErrno;
+      this.#say(`unable to start runsv ${text(entry.name)}: ${errorText(errno)}`);
+    }
+    return spawned.pid;
+  }
+}

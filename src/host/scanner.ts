@@ -1,0 +1,277 @@
+/**
+ * Carries out what the scan machine (core/scan.ts) asks for: looks at the
+ * directory, starts and stops supervisors, notices their ends. runsvdir and a
+ * container's init own one each; how a supervisor is started is handed in.
+ */
+import { ascii, text } from "../base/bytes.ts";
+import { errorText } from "../base/error-text.ts";
+import { after, earlier, type Fd, type Instant, instant, type Pid, pid } from "../base/units.ts";
+import { type Found, Scan, type ScanAction, type ScanEntry } from "../core/scan.ts";
+import { ADOPT_BYTES, AdoptRecord } from "../formats/adopt.ts";
+import { AT_FDCWD, EPOLLIN, O_CLOEXEC, O_DIRECTORY, O_NONBLOCK, O_RDONLY, O_WRONLY, SIGTERM } from "../kernel/constants.ts";
+import { type Kernel, Stat } from "../kernel/kernel.ts";
+import { bootId, procStat } from "../kernel/proc.ts";
+import { Part, type Reactor } from "../reactor.ts";
+import { DirectoryWatch } from "./directory-watch.ts";
+
+/** Where the scanner's messages go. */
+export abstract class ScanOutput {
+  /** `text` without prefix and newline. */
+  abstract warn(text: string): void;
+}
+
+/** How a runsv comes into being. */
+export abstract class RunsvStarter {
+  /** Starts the supervisor of `entry` with the working directory `dir`. Pid, or -errno. */
+  abstract start(entry: ScanEntry, dir: Fd): number;
+  /** The entry is gone: free what `start` keeps for it. */
+  abstract forget(entry: ScanEntry): void;
+}
+
+/** Without inotify the directory is looked at this often. */
+const POLL_MS = 5000;
+/** With it, only in case an event was lost (remote file systems send none). */
+const SAFETY_MS = 300_000;
+/** While the directory is missing, or when what is seen may be half of a change. */
+const AGAIN_MS = 1000;
+/** From an event to the look at the directory: a burst of changes is one look. */
+const SETTLE_MS = 30;
+
+const DOT = 46;
+
+export class Scanner extends Part {
+  readonly scan: Scan = new Scan();
+  readonly #kernel: Kernel;
+  readonly #reactor: Reactor;
+  readonly #starter: RunsvStarter;
+  readonly #output: ScanOutput;
+  readonly #path: Uint8Array;
+  readonly #watch: DirectoryWatch;
+  readonly #bootId: Uint8Array;
+  #lookAt: Instant = instant(0);
+  /** Look inside even if the directory seems unchanged. */
+  #check = true;
+  #seenOnce = false;
+  #dev = 0;
+  #ino = 0;
+  #mtime = 0;
+
+  /** `path`: the directory of service directories, looked up anew each time. */
+  constructor(reactor: Reactor, path: Uint8Array, starter: RunsvStarter, output: ScanOutput) {
+    super();
+    this.#kernel = reactor.kernel;
+    this.#reactor = reactor;
+    this.#path = path;
+    this.#starter = starter;
+    this.#output = output;
+    this.#watch = new DirectoryWatch(reactor, this);
+    this.#bootId = bootId(reactor.kernel);
+  }
+
+  /** The first look. */
+  begin(now: Instant): void {
+    this.#look(now);
+  }
+
+  /** Looks at once, whether or not anything seems changed (SIGALRM, SIGHUP of an init). */
+  rescan(now: Instant): void {
+    this.#check = true;
+    this.#look(now);
+  }
+
+  /** Tells every runsv to exit; none is started any more. */
+  stopAll(now: Instant): void {
+    this.#perform(this.scan.stopAll(), now);
+  }
+
+  /** Whether a reaped child was a runsv; if so its end is dealt with. */
+  reaped(child: number, now: Instant): boolean {
+    const entry = this.scan.withPid(child);
+    if (entry === null) return false;
+    this.#ended(entry, now);
+    return true;
+  }
+
+  override ready(fd: Fd, _events: number, now: Instant): void {
+    if (fd === this.#watch.fd) {
+      this.#watch.drain();
+      this.#check = true;
+      this.#lookAt = earlier(this.#lookAt, after(now, SETTLE_MS)) ?? now;
+      this.#schedule();
+      return;
+    }
+    for (let i = 0; i < this.scan.entries.length; i++) {
+      const entry = this.scan.entries[i]!;
+      if (entry.pidfd === fd) {
+        this.#ended(entry, now);
+        return;
+      }
+    }
+  }
+
+  override due(now: Instant): void {
+    if (now >= this.#lookAt) this.#look(now);
+    else {
+      this.#perform(this.scan.due(now), now);
+      this.#schedule();
+    }
+  }
+
+  #ended(entry: ScanEntry, now: Instant): void {
+    if (entry.pidfd >= 0) {
+      this.#reactor.unwatch(entry.pidfd);
+      this.#kernel.close(entry.pidfd);
+      entry.pidfd = -1;
+    }
+    this.#perform(this.scan.ended(entry, now), now);
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    this.#reactor.wakeAt(this, earlier(this.#lookAt, this.scan.deadline()));
+  }
+
+  // ---- Looking ----
+
+  #look(now: Instant): void {
+    const stat = new Stat();
+    const r = this.#kernel.stat(AT_FDCWD, this.#path, 0, stat);
+    if (r < 0) {
+      this.#output.warn(`unable to stat ${text(this.#path)}: ${errorText(-r)}`);
+      this.#watch.close();
+      this.#ino = 0;
+      this.#lookAt = after(now, this.#seenOnce ? POLL_MS : AGAIN_MS);
+    } else if (this.#check || this.#changed(stat)) this.#scanNow(stat, now);
+    else this.#lookAt = after(now, this.#watch.active ? SAFETY_MS : POLL_MS);
+    this.#perform(this.scan.due(now), now);
+    this.#schedule();
+  }
+
+  #changed(stat: Stat): boolean {
+    return stat.mtimeSeconds !== this.#mtime || stat.ino !== this.#ino || stat.dev !== this.#dev;
+  }
+
+  #scanNow(stat: Stat, now: Instant): void {
+    if (stat.ino !== this.#ino || stat.dev !== this.#dev || !this.#watch.active) this.#watch.follow(this.#path);
+    this.#dev = stat.dev;
+    this.#ino = stat.ino;
+    this.#mtime = stat.mtimeSeconds;
+    this.#check = false;
+    this.#lookAt = after(now, this.#watch.active ? SAFETY_MS : POLL_MS);
+    const dir = this.#kernel.open(AT_FDCWD, this.#path, O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC, 0);
+    if (dir < 0) {
+      this.#output.warn(`unable to open directory ${text(this.#path)}: ${errorText(-dir)}`);
+      this.#check = true;
+      this.#lookAt = after(now, POLL_MS);
+      return;
+    }
+    const before = this.scan.entries.length;
+    this.#seenOnce = true;
+    this.#readDirectory(dir, now);
+    this.#kernel.close(dir);
+    // mtime counts whole seconds, and a new entry may not be alone: look once more.
+    const wall = this.#kernel.wall().seconds;
+    if (this.scan.entries.length > before || wall <= this.#mtime) {
+      this.#check = true;
+      this.#lookAt = after(now, AGAIN_MS);
+    }
+  }
+
+  #readDirectory(dir: Fd, now: Instant): void {
+    const listing = this.#kernel.list(dir);
+    if (listing.errno !== 0) {
+      this.#output.warn(`unable to read directory ${text(this.#path)}: ${errorText(listing.errno)}`);
+      this.#check = true;
+      this.#lookAt = after(now, AGAIN_MS);
+    }
+    const found: Found[] = [];
+    const stat = new Stat();
+    for (let i = 0; i < listing.names.length; i++) {
+      const name = listing.names[i]!;
+      if (name.length === 0 || name[0]! === DOT) continue;
+      const r = this.#kernel.stat(dir, name, 0, stat);
+      if (r < 0) this.#output.warn(`unable to stat ${text(name)}: ${errorText(-r)}`);
+      else if (stat.isDirectory()) found.push({ name, dev: stat.dev, ino: stat.ino });
+    }
+    this.#performIn(this.scan.listed(found, listing.errno === 0, now), dir, now);
+  }
+
+  // ---- Acting ----
+
+  #perform(actions: readonly ScanAction[], now: Instant): void {
+    if (actions.length === 0) return;
+    const dir = this.#kernel.open(AT_FDCWD, this.#path, O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC, 0);
+    this.#performIn(actions, dir, now);
+    if (dir >= 0) this.#kernel.close(dir);
+  }
+
+  /** `dir` may be -errno: then nothing can be started, and what was to be is tried again. */
+  #performIn(actions: readonly ScanAction[], dir: Fd, now: Instant): void {
+    for (let i = 0; i < actions.length; i++) {
+      const action = actions[i]!;
+      const entry = action.entry;
+      switch (action.act) {
+        case "start":
+          if (dir < 0) this.scan.startFailed(entry, now);
+          else this.#start(entry, dir, now);
+          break;
+        case "stop":
+          if (entry.pidfd >= 0) this.#kernel.pidfdKill(entry.pidfd, SIGTERM);
+          else this.#kernel.kill(entry.pid, SIGTERM);
+          break;
+        case "forget":
+          this.#starter.forget(entry);
+          break;
+      }
+    }
+  }
+
+  #start(entry: ScanEntry, dir: Fd, now: Instant): void {
+    const living = this.#livingSupervisor(entry, dir);
+    if (living !== null) {
+      this.scan.started(entry, living, now);
+      return;
+    }
+    const r = this.#starter.start(entry, dir);
+    if (r > 0) this.scan.started(entry, pid(r), now);
+    else {
+      this.#output.warn(`unable to fork for ${text(entry.name)}: ${errorText(-r)}`);
+      this.scan.startFailed(entry, now);
+    }
+  }
+
+  /**
+   * The runsv a predecessor of ours left running in this directory. Its record
+   * names it, the FIFO `ok` says that it lives and holds the lock.
+   */
+  #livingSupervisor(entry: ScanEntry, dir: Fd): Pid | null {
+    const k = this.#kernel;
+    if (this.#bootId.length === 0) return null;
+    const name = text(entry.name);
+    const ok = k.open(dir, ascii(`${name}/supervise/ok`), O_WRONLY | O_NONBLOCK | O_CLOEXEC, 0);
+    if (ok < 0) return null;
+    k.close(ok);
+    const fd = k.open(dir, ascii(`${name}/supervise/adopt`), O_RDONLY | O_NONBLOCK | O_CLOEXEC, 0);
+    if (fd < 0) return null;
+    const record = new AdoptRecord();
+    const n = k.pread(fd, record.raw, 0);
+    k.close(fd);
+    if (n !== ADOPT_BYTES || !record.ofBoot(this.#bootId) || record.supervisor <= 1) return null;
+    return this.#watchSupervisor(entry, record);
+  }
+
+  #watchSupervisor(entry: ScanEntry, record: AdoptRecord): Pid | null {
+    const k = this.#kernel;
+    const process = pid(record.supervisor);
+    if (process === k.getpid()) return null;
+    const fd = k.pidfdOpen(process);
+    if (fd < 0) return null;
+    const seen = procStat(k, process);
+    if (seen === null || seen.startBootMs > record.writtenBootMs || this.#reactor.watch(fd, EPOLLIN, this, false) < 0) {
+      k.close(fd);
+      return null;
+    }
+    entry.pidfd = fd;
+    return process;
+  }
+}
