@@ -47,8 +47,8 @@ export type ScanAction =
 
 export class Scan {
   readonly #entries: ScanEntry[] = [];
-  readonly #byKey: Map<string, ScanEntry> = new Map();
-  readonly #byPid: Map<number, ScanEntry> = new Map();
+  readonly #byKey = new Map<string, ScanEntry>();
+  readonly #byPid = new Map<number, ScanEntry>();
   /** Told to stop: nothing is started any more. */
   #stopping = false;
 

@@ -6,11 +6,11 @@
 import { ascii, concat, EMPTY, split, text } from "../base/bytes.ts";
 import { errorText } from "../base/error-text.ts";
 import type { Fd } from "../base/units.ts";
-import { superviseService } from "../commands/runsv.ts";
 import type { ScanEntry } from "../core/scan.ts";
 import { AT_FDCWD, ENOENT, O_CLOEXEC, SIGALRM, SIGCHLD, SIGHUP, SIGPIPE, SIGTERM, SIGUSR1 } from "../kernel/constants.ts";
 import { type Kernel, SPAWN_SETSID, Stat } from "../kernel/kernel.ts";
 import { closeAllBut, environmentValue, setDescriptorLimit, setTitle } from "../kernel/self.ts";
+import { superviseService } from "./runsv-process.ts";
 import { RunsvStarter } from "./scanner.ts";
 
 const RUNSV = ascii("runsv");
