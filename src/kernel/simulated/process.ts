@@ -1,0 +1,101 @@
+/** Processes: ours (a supervisor that is stepped) and scripted ones (script.ts). */
+import type { Inode } from "./inode.ts";
+import type { OpenFile } from "./open-file.ts";
+import type { Script } from "./script.ts";
+
+export class SignalSet {
+  readonly #has: Uint8Array = new Uint8Array(65);
+
+  static of(signals: readonly number[]): SignalSet {
+    const s = new SignalSet();
+    for (let i = 0; i < signals.length; i++) s.add(signals[i]!);
+    return s;
+  }
+  has(signal: number): boolean {
+    return signal > 0 && signal < 65 && this.#has[signal]! !== 0;
+  }
+  add(signal: number): void {
+    if (signal > 0 && signal < 65) this.#has[signal] = 1;
+  }
+  remove(signal: number): void {
+    if (signal > 0 && signal < 65) this.#has[signal] = 0;
+  }
+  copy(): SignalSet {
+    const s = new SignalSet();
+    for (let i = 1; i < 65; i++) if (this.#has[i]! !== 0) s.add(i);
+    return s;
+  }
+  /** The lowest signal that is in both sets, or 0. */
+  first(other: SignalSet): number {
+    for (let i = 1; i < 65; i++) if (this.#has[i]! !== 0 && other.has(i)) return i;
+    return 0;
+  }
+}
+
+export class Descriptor {
+  readonly file: OpenFile;
+  closeOnExec: boolean;
+  constructor(file: OpenFile, closeOnExec: boolean) {
+    this.file = file;
+    this.closeOnExec = closeOnExec;
+  }
+}
+
+/** A program of ours, stepped by the scheduler; its kernel is a view of the world as its process. */
+export abstract class Program {
+  /** Runs until it would block. Called first right after exec. May throw ProcessEnd (world.ts). */
+  abstract turn(): void;
+}
+
+export type ProcessState = "live" | "zombie" | "gone";
+
+export class Process {
+  readonly pid: number;
+  parent: Process | null;
+  readonly children: Process[] = [];
+  state: ProcessState = "live";
+  /** Wait status once it has ended. */
+  status = 0;
+  readonly descriptors: (Descriptor | null)[] = [];
+  cwd: Inode;
+  mask: SignalSet = new SignalSet();
+  readonly pending: SignalSet = new SignalSet();
+  ignored: SignalSet = new SignalSet();
+  stopped = false;
+  subreaper = false;
+  session: number;
+  /** On the boot clock, ms. */
+  readonly startedAt: number;
+  /** What it was started as: the words of its command line. */
+  argv: readonly Uint8Array[] = [];
+  path: Uint8Array = new Uint8Array(0);
+  script: Script | null = null;
+  program: Program | null = null;
+  /** Ours: when its wait ends by itself, in µs (Infinity: never). */
+  wakeAt = 0;
+  /** Ours: the epoll instance it waits on. */
+  waitingOn: OpenFile | null = null;
+  /** Ours: how many system calls it has made. */
+  calls = 0;
+  /** Ours: it is killed when `calls` gets there. */
+  killAtCall = -1;
+
+  constructor(pid: number, parent: Process | null, cwd: Inode, startedAt: number) {
+    this.pid = pid;
+    this.parent = parent;
+    this.cwd = cwd;
+    this.startedAt = startedAt;
+    this.session = parent === null ? pid : parent.session;
+  }
+
+  descriptor(fd: number): Descriptor | null {
+    return fd >= 0 && fd < this.descriptors.length ? (this.descriptors[fd] ?? null) : null;
+  }
+
+  /** How many descriptors are open. */
+  openCount(): number {
+    let n = 0;
+    for (let i = 0; i < this.descriptors.length; i++) if (this.descriptor(i) !== null) n++;
+    return n;
+  }
+}

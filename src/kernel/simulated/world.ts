@@ -1,0 +1,480 @@
+/**
+ * One simulated machine: clock, files, processes. Every process of ours sees
+ * it through a SimulatedKernel of its own; scripted processes (script.ts) act
+ * by timers. Nothing here is random but what is drawn from the two generators,
+ * so a seed is a whole history: the same under Node and compiled.
+ *
+ * Time passes only by system calls (a few microseconds each) and when every
+ * process of ours waits. Timers that come due run between two system calls,
+ * which is where another processor's work would show.
+ */
+import { ascii, text } from "../../base/bytes.ts";
+import { Prng } from "../../base/prng.ts";
+import { EAGAIN, SIGCHLD, SIGCONT, SIGKILL, SIGSTOP, SIGTSTP, SIGWINCH } from "../constants.ts";
+import { Faults } from "./faults.ts";
+import { Inode, type InodeKind, type PipeBuffer } from "./inode.ts";
+import { OpenFile } from "./open-file.ts";
+import { Descriptor, Process, type Program } from "./process.ts";
+import { parseScript, type Script } from "./script.ts";
+
+/** Thrown out of a system call of a process that has ended: only the scheduler catches it. */
+export class ProcessEnd extends Error {}
+
+/** Makes the programs that are ours, by the name in the file: `#!upkeep NAME`. */
+export class ProgramMaker {
+  make(_world: World, _process: Process, name: string): Program {
+    throw new Error(`simulated: no program ${name}`);
+  }
+}
+
+/** Something outside the supervisors that acts by the clock: the administrator, the boot. */
+export class Actor {
+  act(world: World, what: number): void {
+    world.note("act", what, 0);
+  }
+}
+
+/** Is told what happens in a world. */
+export class Observer {
+  /** A process has become a program. */
+  started(_world: World, _p: Process): void {}
+  /** A process has ended and still has its descriptors. */
+  ended(_world: World, _p: Process): void {}
+  /** A zombie is taken by its parent, one of ours. */
+  reaped(_world: World, _parent: Process, _child: Process): void {}
+  /** One of ours sends a signal. */
+  signals(_world: World, _from: Process, _to: Process, _signal: number): void {}
+  /** Bytes that nobody can read any more. */
+  lost(_world: World, _pipe: PipeBuffer, _bytes: number): void {}
+  /** A call of ours meets a fault. */
+  fault(_world: World, _p: Process, _what: string): void {}
+  /** A process of ours makes a system call. */
+  call(_world: World, _p: Process, _name: string): void {}
+}
+
+class Timer {
+  readonly at: number;
+  readonly process: Process | null;
+  readonly actor: Actor | null;
+  /** Script: its number, so that a timer of an earlier step is void. Actor: what to do. */
+  readonly what: number;
+  constructor(at: number, process: Process | null, actor: Actor | null, what: number) {
+    this.at = at;
+    this.process = process;
+    this.actor = actor;
+    this.what = what;
+  }
+}
+
+/** What a timer's `what` means for a process: a late SIGCHLD, not a step of its script. */
+const LATE_CHILD = -1;
+const CALL_MICROSECONDS = 7;
+const FIRST_PID = 300;
+
+export class World {
+  readonly prng: Prng;
+  readonly faults: Faults;
+  readonly root: Inode;
+  readonly processes: Process[] = [];
+  init: Process | null = null;
+  maker: ProgramMaker = new ProgramMaker();
+  /** Told of every exec, exit, and call: the checks and the mischief. */
+  observer: Observer = new Observer();
+  /** µs since boot, and what the other clocks add to it. */
+  us = 1000000;
+  wallOffsetUs = 1700000000000000;
+  suspendedUs = 0;
+  /** When the machine was last switched on. */
+  bootedUs = 0;
+  bootNumber = 1;
+  pidLimit = 400;
+  pipeCapacity = 4096;
+  /** Whether pidfds tell the exit status (Linux 6.15). */
+  pidfdTells = true;
+  traceHash = 0x811c9dc5;
+  traceLength = 0;
+  /** Lines of the trace, when somebody wants to read it. */
+  verbose = false;
+  readonly lines: string[] = [];
+  #timers: Timer[] = [];
+  #nextIno = 2;
+  #nextPid = FIRST_PID;
+  #running = false;
+  #poweringOff = false;
+
+  constructor(seed: number) {
+    this.prng = new Prng(seed);
+    this.faults = new Faults(new Prng(Math.imul(seed, 0x9e3779b1) ^ 0x5bd1e995));
+    this.root = new Inode(1, "directory", 0o755, 0);
+    this.root.links = 1;
+    this.root.parent = this.root;
+  }
+
+  /** Adds to the history. */
+  note(what: string, a: number, b: number): void {
+    let h = this.traceHash;
+    for (let i = 0; i < what.length; i++) h = Math.imul(h ^ what.charCodeAt(i), 16777619);
+    h = Math.imul(h ^ (a | 0), 16777619);
+    h = Math.imul(h ^ (b | 0), 16777619);
+    this.traceHash = h >>> 0;
+    this.traceLength++;
+    if (this.verbose) this.lines.push(`${Math.floor(this.us)} ${what} ${a} ${b}`);
+  }
+
+  // --- time ---------------------------------------------------------------
+
+  at(us: number, process: Process | null, actor: Actor | null, what: number): void {
+    const t = new Timer(us < this.us ? this.us : us, process, actor, what);
+    let i = this.#timers.length;
+    while (i > 0 && this.#timers[i - 1]!.at > t.at) i--;
+    this.#timers.splice(i, 0, t);
+  }
+
+  nextTimer(): number {
+    return this.#timers.length === 0 ? Infinity : this.#timers[0]!.at;
+  }
+
+  /** Lets time pass, and what is due in it happen. */
+  pass(us: number): void {
+    const until = this.us + us;
+    if (this.#running) {
+      this.us = until;
+      return;
+    }
+    this.#running = true;
+    while (this.#timers.length > 0 && this.#timers[0]!.at <= until) {
+      const t = this.#timers.shift();
+      if (t === undefined) break;
+      if (t.at > this.us) this.us = t.at;
+      this.#fire(t);
+    }
+    if (until > this.us) this.us = until;
+    this.#running = false;
+  }
+
+  #fire(t: Timer): void {
+    if (t.actor !== null) t.actor.act(this, t.what);
+    const p = t.process;
+    if (p === null || p.state !== "live") return;
+    if (t.what === LATE_CHILD) this.signal(p, SIGCHLD);
+    else if (p.script !== null) p.script.due(this, p, t.what);
+  }
+
+  callCost(): void {
+    this.pass(CALL_MICROSECONDS);
+  }
+
+  // --- files --------------------------------------------------------------
+
+  inode(kind: InodeKind, mode: number): Inode {
+    const i = new Inode(this.#nextIno, kind, mode, this.pipeCapacity);
+    this.#nextIno++;
+    i.mtimeSeconds = Math.floor((this.us + this.wallOffsetUs) / 1000000);
+    return i;
+  }
+
+  /** A pipe: an inode without a name. */
+  pipe(): Inode {
+    return this.inode("fifo", 0o600);
+  }
+
+  /** For building a world: the directory at an absolute path, made where it is missing. */
+  directory(path: string): Inode {
+    const names = path.split("/");
+    let at = this.root;
+    for (let i = 0; i < names.length; i++) {
+      const name = names[i]!;
+      if (name === "") continue;
+      let next = at.child(ascii(name));
+      if (next === null) {
+        next = this.inode("directory", 0o755);
+        at.attach(ascii(name), next);
+      }
+      at = next;
+    }
+    return at;
+  }
+
+  /** For building a world: a file with these contents, replacing one of that name. */
+  file(dir: Inode, name: string, contents: string, mode: number): void {
+    const old = dir.indexOf(ascii(name));
+    if (old >= 0) dir.detach(old);
+    const f = this.inode("file", mode);
+    f.data = ascii(contents);
+    dir.attach(ascii(name), f);
+  }
+
+  /** Tells the watches of a directory. */
+  notify(dir: Inode, mask: number, name: Uint8Array): void {
+    for (let i = 0; i < dir.watches.length; i++) {
+      const w = dir.watches[i]!;
+      if ((w.mask & mask) === 0) continue;
+      const size = 16 + (name.length === 0 ? 0 : (name.length + 16) & ~15);
+      const b = new Uint8Array(size);
+      b[0] = w.wd & 255;
+      b[4] = mask & 255;
+      b[5] = (mask >>> 8) & 255;
+      b[6] = (mask >>> 16) & 255;
+      b[12] = size - 16;
+      b.set(name, 16);
+      w.instance.queue.push(b);
+    }
+  }
+
+  // --- descriptors --------------------------------------------------------
+
+  /** Puts `file` at the lowest free descriptor from `least` up. */
+  install(p: Process, file: OpenFile, least: number, closeOnExec: boolean): number {
+    let fd = least;
+    while (fd < p.descriptors.length && p.descriptor(fd) !== null) fd++;
+    this.installAt(p, file, fd, closeOnExec);
+    return fd;
+  }
+
+  installAt(p: Process, file: OpenFile, fd: number, closeOnExec: boolean): void {
+    while (p.descriptors.length <= fd) p.descriptors.push(null);
+    file.references++;
+    if (p.descriptor(fd) !== null) this.closeAt(p, fd);
+    p.descriptors[fd] = new Descriptor(file, closeOnExec);
+  }
+
+  closeAt(p: Process, fd: number): boolean {
+    const d = p.descriptor(fd);
+    if (d === null) return false;
+    p.descriptors[fd] = null;
+    this.#release(d.file);
+    return true;
+  }
+
+  /** A new end of a pipe. */
+  end(pipe: PipeBuffer, inode: Inode | null, flags: number): OpenFile {
+    const f = new OpenFile("pipe", flags);
+    f.pipe = pipe;
+    f.inode = inode;
+    if (f.writes) {
+      pipe.writers++;
+      pipe.writersEver++;
+    }
+    if (f.reads) pipe.readers++;
+    f.writersSeen = f.writes ? -1 : pipe.writers > 0 ? -1 : pipe.writersEver;
+    return f;
+  }
+
+  #release(file: OpenFile): void {
+    file.references--;
+    if (file.references > 0) return;
+    const inode = file.inode;
+    if (inode !== null && inode.lockedBy === file) inode.lockedBy = null;
+    for (let i = 0; i < file.watches.length; i++) dropWatch(file.watches[i]!.inode, file);
+    const pipe = file.pipe;
+    if (pipe === null) return;
+    if (file.writes) pipe.writers--;
+    if (file.reads) pipe.readers--;
+    if (pipe.readers === 0 && pipe.writers === 0) {
+      if (pipe.length > 0 && !this.#poweringOff) this.observer.lost(this, pipe, pipe.length);
+      pipe.drop();
+    }
+    if (file.writes && pipe.writers === 0) this.touched(pipe);
+  }
+
+  /** Bytes or an end have come to a pipe: whoever sleeps on it in a script wakes. */
+  touched(pipe: PipeBuffer): void {
+    for (let i = 0; i < this.processes.length; i++) {
+      const p = this.processes[i]!;
+      if (p.script !== null && p.script.sleepsOn === pipe) p.script.wake(this, p);
+    }
+  }
+
+  // --- processes ----------------------------------------------------------
+
+  find(pid: number): Process | null {
+    for (let i = 0; i < this.processes.length; i++) if (this.processes[i]!.pid === pid) return this.processes[i]!;
+    return null;
+  }
+
+  #freePid(): number {
+    for (let tries = 0; tries < this.pidLimit; tries++) {
+      const pid = this.#nextPid;
+      this.#nextPid = pid + 1 >= this.pidLimit ? FIRST_PID : pid + 1;
+      if (this.find(pid) === null) return pid;
+    }
+    return -EAGAIN;
+  }
+
+  /** fork(2): the child has the parent's descriptors, directory, mask and dispositions. null: no pid is free. */
+  forked(parent: Process): Process | null {
+    const pid = this.#freePid();
+    if (pid < 0) return null;
+    const p = new Process(pid, parent, parent.cwd, this.bootMs());
+    for (let i = 0; i < parent.descriptors.length; i++) {
+      const d = parent.descriptor(i);
+      if (d !== null) this.installAt(p, d.file, i, d.closeOnExec);
+    }
+    p.mask = parent.mask.copy();
+    p.ignored = parent.ignored.copy();
+    p.argv = parent.argv;
+    p.path = parent.path;
+    parent.children.push(p);
+    this.processes.push(p);
+    return p;
+  }
+
+  /** The first process. */
+  boot(argv: readonly Uint8Array[], script: Script): Process {
+    const p = new Process(1, null, this.root, this.bootMs());
+    p.argv = argv;
+    p.script = script;
+    this.init = p;
+    this.processes.push(p);
+    for (let fd = 0; fd < 3; fd++) this.installAt(p, new OpenFile("null", 2), fd, false);
+    return p;
+  }
+
+  /** CLOCK_MONOTONIC, ms. */
+  nowMs(): number {
+    return (this.us - this.bootedUs) / 1000;
+  }
+
+  /** CLOCK_BOOTTIME, ms. */
+  bootMs(): number {
+    return (this.us - this.bootedUs + this.suspendedUs) / 1000;
+  }
+
+  /** exec(2) of a file's contents: a script, or a program of ours. False: ENOEXEC. */
+  exec(p: Process, path: Uint8Array, contents: Uint8Array, argv: readonly Uint8Array[]): boolean {
+    const words = text(contents).split(" ");
+    const kind = words[0]!;
+    if (kind !== "#!sim" && kind !== "#!upkeep") return false;
+    for (let fd = 0; fd < p.descriptors.length; fd++) {
+      const d = p.descriptor(fd);
+      if (d !== null && d.closeOnExec) this.closeAt(p, fd);
+    }
+    p.argv = argv;
+    p.path = path.slice();
+    this.note(`exec ${text(path)}`, p.pid, p.parent === null ? 0 : p.parent.pid);
+    if (kind === "#!upkeep" && words.length > 1) {
+      p.program = this.maker.make(this, p, words[1]!);
+      p.wakeAt = this.us;
+    } else {
+      p.script = parseScript(words, this.prng);
+    }
+    this.observer.started(this, p);
+    if (p.script !== null) p.script.begin(this, p);
+    return true;
+  }
+
+  /** The end of a process: status as wait(2) tells it. */
+  exited(p: Process, status: number): void {
+    if (p.state !== "live") return;
+    this.note("exit", p.pid, status);
+    p.state = "zombie";
+    p.status = status;
+    this.observer.ended(this, p);
+    for (let fd = 0; fd < p.descriptors.length; fd++) this.closeAt(p, fd);
+    this.#orphan(p);
+    this.#tellParent(p);
+  }
+
+  #orphan(p: Process): void {
+    let heir = p.parent;
+    while (heir !== null && (heir.state !== "live" || !heir.subreaper)) heir = heir.parent;
+    if (heir === null) heir = this.init;
+    for (;;) {
+      const c = p.children.shift();
+      if (c === undefined) return;
+      c.parent = heir;
+      if (heir === null) continue;
+      heir.children.push(c);
+      if (c.state === "zombie") this.#tellParent(c);
+    }
+  }
+
+  #tellParent(p: Process): void {
+    const parent = p.parent;
+    // Scripts reap at once, as init does.
+    if (parent === null || parent.script !== null || parent.ignored.has(SIGCHLD)) {
+      this.reap(p);
+      if (parent !== null && parent.script !== null) parent.script.childEnded(this, parent, p);
+      return;
+    }
+    if (this.faults.hits(this.faults.lateChild)) {
+      this.at(this.us + this.faults.amount(100, 400000), parent, null, LATE_CHILD);
+    } else this.signal(parent, SIGCHLD);
+  }
+
+  /** Removes a zombie. */
+  reap(p: Process): void {
+    p.state = "gone";
+    remove(this.processes, p);
+    if (p.parent !== null) remove(p.parent.children, p);
+  }
+
+  /** kill(2) of one process. */
+  signal(p: Process, signal: number): void {
+    if (p.state !== "live" || signal === 0) return;
+    if (signal !== SIGCHLD) this.note("signal", p.pid, signal);
+    if (signal === SIGKILL) {
+      if (p !== this.init) this.exited(p, SIGKILL);
+      return;
+    }
+    if (signal === SIGSTOP) {
+      p.stopped = true;
+      return;
+    }
+    if (signal === SIGCONT && p.stopped) {
+      p.stopped = false;
+      if (p.script !== null) p.script.continued(this, p);
+    }
+    if (p.ignored.has(signal) || (p === this.init && p.script !== null)) return;
+    p.pending.add(signal);
+    if (!p.mask.has(signal) && !p.stopped) this.act(p);
+  }
+
+  /** Carries out what pending signals do that nothing blocks. */
+  act(p: Process): void {
+    for (let s = 1; s < 65; s++) {
+      if (!p.pending.has(s) || p.mask.has(s)) continue;
+      p.pending.remove(s);
+      if (s === SIGCHLD || s === SIGCONT || s === SIGWINCH) continue;
+      if (s === SIGTSTP) p.stopped = true;
+      else if (p.script !== null) p.script.signalled(this, p, s);
+      else this.exited(p, s);
+      if (p.state !== "live") return;
+    }
+  }
+
+  /** The machine loses power: every process is gone, files stay, the clocks of this boot start again. */
+  powerCycle(): void {
+    this.note("reboot", this.bootNumber, 0);
+    this.#poweringOff = true;
+    this.#timers = this.#timers.filter((t) => t.actor !== null);
+    for (;;) {
+      const p = this.processes.pop();
+      if (p === undefined) break;
+      p.state = "gone";
+      p.parent = null;
+      p.children.splice(0, p.children.length);
+      for (let fd = 0; fd < p.descriptors.length; fd++) this.closeAt(p, fd);
+    }
+    this.#poweringOff = false;
+    this.init = null;
+    this.bootNumber++;
+    this.bootedUs = this.us - 1000000;
+    this.suspendedUs = 0;
+    this.#nextPid = FIRST_PID;
+  }
+}
+
+function remove(list: Process[], p: Process): void {
+  for (let i = 0; i < list.length; i++) {
+    if (list[i]! === p) {
+      list.splice(i, 1);
+      return;
+    }
+  }
+}
+
+/** Removes an instance's watch from an inode. */
+export function dropWatch(inode: Inode, instance: OpenFile): void {
+  for (let i = inode.watches.length - 1; i >= 0; i--) if (inode.watches[i]!.instance === instance) inode.watches.splice(i, 1);
+}
