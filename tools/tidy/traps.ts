@@ -175,7 +175,7 @@ const compound: Rule = (node, { checker }, report) => {
   if (!ts.isBinaryExpression(node)) return;
   const operator = node.operatorToken.kind;
   if (operator === ts.SyntaxKind.EqualsToken || !assigns(operator)) return;
-  if (LOGICAL.has(operator)) report(node, "compound", "does not compile: write the if");
+  if (LOGICAL.has(operator) && !ts.isIdentifier(node.left)) report(node, "compound", "does not compile: write the if");
   else if (fixedPlace(node.left, checker)) report(node, "compound", "does not compile: x = x + 1, or a local for the owner");
   else if (!COMPOUND_VALUE.has(node.parent.kind)) report(node, "compound", "its value does not compile: a statement of its own");
 };
