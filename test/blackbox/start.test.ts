@@ -1,14 +1,25 @@
 /** `npm start`: supervises the examples, says how to look at them, and leaves nothing behind. */
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { type Child, ROOT, run, start, tempDir, until } from "../support/lab.ts";
+import { type Child, ROOT, RUNIT, run, start, tempDir, UPKEEP, until } from "../support/lab.ts";
 
-const BIN = "/usr/bin";
 const PATH = `${dirname(process.execPath)}:/usr/local/bin:/usr/bin:/bin`;
 const SERVICES = ["flaky", "spare", "store", "web", "worker"];
 const LOGS = ["flaky", "web", "worker"];
+
+/** Our programs; for one that is not there yet, Debian's. */
+function programs(dir: string): string {
+  const bin = join(dir, "bin");
+  mkdirSync(bin);
+  for (const name of ["runsvdir", "runsv", "sv", "svlogd"]) {
+    const there = !spawnSync(UPKEEP.program(name), { input: "" }).stderr.includes("unknown command");
+    symlinkSync((there ? UPKEEP : RUNIT).program(name), join(bin, name));
+  }
+  return bin;
+}
 
 function descendants(pid: number): number[] {
   try {
@@ -77,7 +88,7 @@ async function scenario(t: TestContext, begin: (dir: string) => Child, stop: (ch
 test("TERM stops the examples in order and leaves nothing behind", async (t) => {
   const begin = (dir: string): Child =>
     start(t, process.execPath, [join(ROOT, "tools/start.ts")], {
-      env: { TMPDIR: dir, PATH, UPKEEP_BIN_DIR: BIN, PORT: "0" },
+      env: { TMPDIR: dir, PATH, UPKEEP_BIN_DIR: programs(dir), PORT: "0" },
     });
   await scenario(t, begin, (child) => child.kill("SIGTERM"));
 });
@@ -86,7 +97,7 @@ test("npm start on a terminal, and Ctrl-C", async (t) => {
   const begin = (dir: string): Child =>
     start(t, "script", ["-qefc", "npm start", "/dev/null"], {
       cwd: ROOT,
-      env: { TMPDIR: dir, PATH, UPKEEP_BIN_DIR: BIN, PORT: "0", HOME: dir },
+      env: { TMPDIR: dir, PATH, UPKEEP_BIN_DIR: programs(dir), PORT: "0", HOME: dir },
       stdio: ["pipe", "pipe", "pipe"],
     });
   const interrupt = (child: Child): void => {

@@ -77,7 +77,7 @@ export abstract class WaitCalls extends FileCalls {
       }
     }
     const w = new Watch(d.file.nextWatch, inode, d.file, mask);
-    d.file.nextWatch++;
+    d.file.nextWatch = d.file.nextWatch + 1;
     d.file.watches.push(w);
     inode.watches.push(w);
     return w.wd;
