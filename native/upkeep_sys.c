@@ -538,13 +538,14 @@ static char *g_crash_argv[64];
 static char *g_crash_fallback;
 static uint32_t g_crash_keep[1024 / 32];
 
-static void on_crash(int sig) {
+static void on_crash(int sig, siginfo_t *info, void *context) {
   (void)sig;
+  (void)context;
+  /* kill(2) from outside is no trap: process 1 does not die of it without a handler either. */
+  if (getpid() == 1 && info->si_code <= 0 && info->si_pid != 1) return;
   for (int fd = 3; fd < 1024; fd++)
     if (g_crash_keep[fd / 32] >> (fd % 32) & 1) fcntl(fd, F_SETFD, 0);
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, 0);
+  /* The mask stays: what is blocked must not be lost between here and the new image. */
   execve(g_crash_path, g_crash_argv, environ);
   if (g_crash_fallback) execve(g_crash_fallback, g_crash_argv, environ);
   _exit(111);
@@ -574,8 +575,8 @@ int32_t k_crash_handler(const uint8_t *p, size_t pn, const uint8_t *av, size_t a
   }
   struct sigaction a;
   memset(&a, 0, sizeof a);
-  a.sa_handler = on_crash;
-  a.sa_flags = (int)(SA_ONSTACK | SA_RESETHAND | SA_NODEFER);
+  a.sa_sigaction = on_crash;
+  a.sa_flags = SA_ONSTACK | SA_NODEFER | SA_SIGINFO;
   static const int fatal[] = { SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE };
   for (size_t i = 0; i < sizeof fatal / sizeof *fatal; i++)
     if (sigaction(fatal[i], &a, 0) < 0) return -errno;

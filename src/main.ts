@@ -1,6 +1,8 @@
 /** Multi-call: the name the program was called by selects the command. */
 import { ascii, item } from "./base/bytes.ts";
 import { commandName } from "./commands/command-name.ts";
+import { runit } from "./commands/runit.ts";
+import { runitInit } from "./commands/runit-init.ts";
 import { runsv } from "./commands/runsv.ts";
 import { runsvchdir } from "./commands/runsvchdir.ts";
 import { runsvdir } from "./commands/runsvdir.ts";
@@ -16,6 +18,10 @@ function dispatch(name: string, argv: readonly Uint8Array[]): number {
   switch (name) {
     case "upkeep":
       return upkeep(kernel, argv, (sub, rest) => dispatch(sub, rest));
+    case "runit":
+      return runit(kernel, argv);
+    case "runit-init":
+      return runitInit(kernel, argv);
     case "runsv":
       return runsv(kernel, argv);
     case "runsvdir":
@@ -33,7 +39,9 @@ function dispatch(name: string, argv: readonly Uint8Array[]): number {
 function main(): number {
   const argv = programArguments();
   const name = item(argv, 0);
-  return dispatch(name === null ? "upkeep" : commandName(kernel, name), argv.length > 0 ? argv : [ascii("upkeep")]);
+  const command = name === null ? "upkeep" : commandName(kernel, name);
+  // /sbin/init is runit-init by another name; the container init is "upkeep init".
+  return dispatch(command === "init" ? "runit-init" : command, argv.length > 0 ? argv : [ascii("upkeep")]);
 }
 
 try {
