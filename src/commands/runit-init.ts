@@ -5,8 +5,8 @@ import { pid } from "../base/units.ts";
 import { fileExists, stopFiles } from "../host/stop-files.ts";
 import { AT_FDCWD, O_CLOEXEC, O_CREAT, O_NONBLOCK, O_TRUNC, O_WRONLY, SIGCONT } from "../kernel/constants.ts";
 import type { Kernel } from "../kernel/kernel.ts";
-import { execute } from "../kernel/machine.ts";
 import { complain } from "../kernel/output.ts";
+import { becomeProgram } from "../kernel/self.ts";
 import { ID_LINE } from "../version.ts";
 
 const RUNIT = "/sbin/runit";
@@ -16,7 +16,7 @@ const REBOOT = 54;
 /** 0 when done and for usage, 111 on failure. */
 export function runitInit(kernel: Kernel, argv: readonly Uint8Array[]): number {
   if (kernel.getpid() === 1) {
-    const r = execute(ascii(RUNIT), [ascii("runit")]);
+    const r = becomeProgram(ascii(RUNIT), [ascii("runit")]);
     complain(kernel, `init: fatal: unable to start runit: ${errorText(-r)}\n`);
     return 111;
   }

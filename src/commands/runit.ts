@@ -7,8 +7,9 @@ import { Lifeline } from "../host/lifeline.ts";
 import { blockStageSignals, StageHost } from "../host/stage-host.ts";
 import { SIGCHLD } from "../kernel/constants.ts";
 import type { Kernel } from "../kernel/kernel.ts";
-import { announceCtrlAltDel, execute, idle } from "../kernel/machine.ts";
+import { announceCtrlAltDel, idle } from "../kernel/machine.ts";
 import { complain } from "../kernel/output.ts";
+import { becomeProgram } from "../kernel/self.ts";
 import { Reactor } from "../reactor.ts";
 import { ID_LINE } from "../version.ts";
 
@@ -94,7 +95,7 @@ function rescue(kernel: Kernel): void {
     if (fd >= 0) moveDescriptor(kernel, fd, 0);
     kernel.blockSignals([]);
     const program = ascii(RESCUE[i]!);
-    execute(program, [program]);
+    becomeProgram(program, [program]);
   }
   // Whoever ends now is reaped by the kernel (wait(2)).
   kernel.ignoreSignal(SIGCHLD, true);

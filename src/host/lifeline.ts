@@ -8,7 +8,7 @@ import { ascii, item, parseDecimal, split } from "../base/bytes.ts";
 import type { Fd } from "../base/units.ts";
 import { F_SETFD, FD_CLOEXEC } from "../kernel/constants.ts";
 import type { Kernel } from "../kernel/kernel.ts";
-import { execute } from "../kernel/machine.ts";
+import { becomeProgram } from "../kernel/self.ts";
 import { installRecovery, recoveredNumbers, recoveredWord } from "./recovery.ts";
 
 /** So many traps, each within this time of the start before, are enough. */
@@ -81,7 +81,7 @@ export class Lifeline {
   restart(): void {
     if (this.#argv.length === 0) return;
     for (let i = 0; i < this.#kept.length; i++) if (this.#kept[i]! >= 0) this.#kernel.fcntl(this.#kept[i]!, F_SETFD, 0);
-    execute(SELF, this.#argv);
-    execute(this.#program, this.#argv);
+    becomeProgram(SELF, this.#argv);
+    becomeProgram(this.#program, this.#argv);
   }
 }

@@ -23,8 +23,9 @@ import {
   WNOHANG,
 } from "../kernel/constants.ts";
 import type { Kernel } from "../kernel/kernel.ts";
-import { execute, takeTerminal } from "../kernel/machine.ts";
+import { takeTerminal } from "../kernel/machine.ts";
 import { complain } from "../kernel/output.ts";
+import { becomeProgram } from "../kernel/self.ts";
 import { Part, type Reactor } from "../reactor.ts";
 import { moveDescriptor, openConsoleForProgram, regainStandardError } from "./console.ts";
 import { joinNumbers, type Lifeline, parseNumbers } from "./lifeline.ts";
@@ -207,7 +208,7 @@ export class StageHost extends Part {
     k.blockSignals([]);
     complain(k, `- runit: enter stage: ${path}\n`);
     const program = ascii(path);
-    const r = execute(program, [program]);
+    const r = becomeProgram(program, [program]);
     complain(k, `- runit: fatal: unable to start child: ${path}: ${errorText(-r)}\n`);
   }
 

@@ -2,23 +2,17 @@
  * Calls only an init makes. Plain functions, since no simulated world needs
  * them; each returns >= 0, or -errno.
  */
-import { block, EMPTY } from "../base/bytes.ts";
+import { EMPTY } from "../base/bytes.ts";
 import type { DurationMs } from "../base/units.ts";
 import { EPERM, RB_DISABLE_CAD } from "./constants.ts";
 import type { Kernel } from "./kernel.ts";
 
-declare function kExec(p: Uint8Array, av: Uint8Array, ev: Uint8Array, keep: number): number;
 declare function kReboot(command: number): number;
 declare function kSync(): void;
 declare function kKill(pid: number, sig: number): number;
 declare function kGetsid(pid: number): number;
 declare function kPoll(b: Uint8Array, timeout: number): number;
 declare function kCtty(fd: number): number;
-
-/** execve(2) with our own environment: returns only on failure. */
-export function execute(path: Uint8Array, argv: readonly Uint8Array[]): number {
-  return kExec(path, block(argv), EMPTY, 1);
-}
 
 /** From now on ctrl-alt-del is a SIGINT to process 1 (reboot(2)). Fails in a PID namespace, harmlessly. */
 export function announceCtrlAltDel(kernel: Kernel): number {
