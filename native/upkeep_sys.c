@@ -55,15 +55,17 @@ static void put32(const uint8_t *b, size_t at, uint32_t v) { memcpy(OUT(b) + at,
 static void put64(const uint8_t *b, size_t at, uint64_t v) { memcpy(OUT(b) + at, &v, 8); }
 static uint32_t get32(const uint8_t *b, size_t at) { uint32_t v; memcpy(&v, b + at, 4); return v; }
 
-/* Copies a path and ends it with a NUL. */
-static int to_path(char out[PATH_MAX], const uint8_t *p, size_t n) {
+/* A path ended with a NUL, on the stack in no more room than it needs: a
+ * forked child pays for every page of stack it touches. */
+static int bad_path(const uint8_t *p, size_t n) {
   if (n >= PATH_MAX) return -ENAMETOOLONG;
-  if (memchr(p, 0, n)) return -EINVAL;
-  memcpy(out, p, n);
-  out[n] = 0;
-  return 0;
+  return memchr(p, 0, n) ? -EINVAL : 0;
 }
-#define PATH(name, p, n) char name[PATH_MAX]; { int e_ = to_path(name, p, n); if (e_ < 0) return e_; }
+#define PATH(name, p, n) \
+  { int e_ = bad_path(p, n); if (e_ < 0) return e_; } \
+  char name[(n) + 1]; \
+  memcpy(name, p, n); \
+  name[n] = 0
 
 static size_t count_items(const uint8_t *b, size_t n) {
   size_t c = 0;
@@ -103,7 +105,7 @@ int32_t k_environ(const uint8_t *b, size_t n) {
 /* The bytes of argv and, behind it, environ as the kernel laid them out: what
  * /proc/PID/cmdline shows.  On the first use the environment moves away. */
 static char *g_title;
-static size_t g_title_size;
+static size_t g_title_size, g_title_used;
 static void claim_title(void) {
   if (g_title || g_argc < 1) return;
   char *end = g_argv[0];
@@ -114,6 +116,7 @@ static void claim_title(void) {
     if (environ[c] == env_end) env_end += strlen(env_end) + 1;
     c++;
   }
+  g_title_used = (size_t)(end - g_argv[0]);
   char **copy = c ? calloc(c + 1, sizeof *copy) : 0;
   if (copy) {
     for (size_t i = 0; i < c; i++) if (!(copy[i] = strdup(environ[i]))) return;
@@ -128,7 +131,8 @@ int32_t k_set_title(const uint8_t *b, size_t n) {
   claim_title();
   if (!g_title) return -ENOMEM;
   size_t l = n < g_title_size - 1 ? n : g_title_size - 1;
-  memset(g_title + l, 0, g_title_size - l);
+  if (l < g_title_used) memset(g_title + l, 0, g_title_used - l);
+  else g_title_used = l;
   memcpy(g_title, b, l);
   return (int32_t)l;
 }
@@ -243,9 +247,11 @@ int32_t k_pipe2(double flags, const uint8_t *b, size_t n) {
 int32_t k_close_range(double first, double last) {
   RET(syscall(SYS_close_range, (unsigned)first, last > 4294967295.0 ? ~0u : (unsigned)last, 0));
 }
-int32_t k_chdir(const uint8_t *p, size_t n) { PATH(path, p, n); RET(chdir(path)); }
+int32_t k_chdir(const uint8_t *p, size_t n) { PATH(path, p, n);
+  RET(chdir(path)); }
 int32_t k_fchdir(double fd) { RET(fchdir((int)fd)); }
-int32_t k_chroot(const uint8_t *p, size_t n) { PATH(path, p, n); RET(chroot(path)); }
+int32_t k_chroot(const uint8_t *p, size_t n) { PATH(path, p, n);
+  RET(chroot(path)); }
 int32_t k_umask(double mask) { return (int32_t)umask((mode_t)mask); }
 void k_sync(void) { sync(); }
 
@@ -359,8 +365,10 @@ int32_t k_waitpid(double pid, double options, const uint8_t *b, size_t n) {
   put32(b, 0, (uint32_t)st);
   return (int32_t)r;
 }
+void heap_fresh(void) __attribute__((weak)); /* upkeep_heap.c, where it is linked */
 int32_t k_fork(void) {
   pid_t r = fork();
+  if (r == 0 && heap_fresh) heap_fresh();
   return r < 0 ? -errno : (int32_t)r;
 }
 
@@ -412,34 +420,38 @@ static int run_child(double dir, const char *path, char **argv, char **envp, con
   execve(path, argv, envp);
   return errno;
 }
+/* vfork(2) apart from everything else, as its frame is shared with the child.
+ * err, step: what kept the child from becoming the program. */
+static __attribute__((noinline)) pid_t start_child(double dir, const char *path, char **argv, char **envp,
+                                                   const uint8_t *moves, size_t mn, const uint8_t *opt,
+                                                   volatile int *err, int *step) {
+  pid_t pid = vfork();
+  if (pid == 0) {
+    *err = run_child(dir, path, argv, envp, moves, mn, opt, step);
+    _exit(111);
+  }
+  return pid < 0 ? -errno : pid;
+}
 int32_t k_spawn(double dir, const uint8_t *p, size_t pn, const uint8_t *av, size_t an, const uint8_t *ev, size_t en,
                 const uint8_t *moves, size_t mn, const uint8_t *opt, size_t on, const uint8_t *out, size_t outn) {
   if (on < 28 || outn < 8) return -EINVAL;
   PATH(path, p, pn);
   size_t ac = count_items(av, an), ec = count_items(ev, en);
-  char *small[64];
-  char **ptrs = ac + ec + 2 <= 64 ? small : malloc((ac + ec + 2) * sizeof *ptrs);
-  if (!ptrs) return -ENOMEM;
-  point_items(ptrs, av, an);
-  point_items(ptrs + ac + 1, ev, en);
-  char **envp = get32(opt, 0) & 8 ? environ : ptrs + ac + 1;
-  volatile int err = 0, where = 0;
+  char **argv = malloc((ac + ec + 2) * sizeof *argv);
+  if (!argv) return -ENOMEM;
+  point_items(argv, av, an);
+  point_items(argv + ac + 1, ev, en);
+  volatile int err = 0;
+  int step = 0;
   sigset_t all, old;
   sigfillset(&all);
   sigprocmask(SIG_SETMASK, &all, &old);
-  pid_t pid = vfork();
-  if (pid == 0) {
-    int step = 0;
-    err = run_child(dir, path, ptrs, envp, moves, mn, opt, &step);
-    where = step;
-    _exit(111);
-  }
-  int fork_errno = errno;
+  pid_t pid = start_child(dir, path, argv, get32(opt, 0) & 8 ? environ : argv + ac + 1, moves, mn, opt, &err, &step);
   sigprocmask(SIG_SETMASK, &old, 0);
-  if (ptrs != small) free(ptrs);
+  free(argv);
   put32(out, 0, (uint32_t)err);
-  put32(out, 4, (uint32_t)where);
-  return pid < 0 ? -fork_errno : (int32_t)pid;
+  put32(out, 4, err ? (uint32_t)step : 0);
+  return (int32_t)pid;
 }
 /* execve(2); keep != 0 passes the process's own environment. */
 int32_t k_exec(const uint8_t *p, size_t pn, const uint8_t *av, size_t an, const uint8_t *ev, size_t en, double keep) {
@@ -533,9 +545,8 @@ int32_t k_udp_send(double fd, const uint8_t *b, size_t n, double ip, double port
  * replaces the process by a fresh image of the same program under the same
  * pid: open descriptors named with k_crash_keep() stay open, children stay
  * children.  What to run is decided beforehand, by k_crash_handler(). */
-static char g_crash_block[8192], g_crash_path[PATH_MAX];
-static char *g_crash_argv[64];
-static char *g_crash_fallback;
+static char **g_crash_argv;
+static char *g_crash_path, *g_crash_fallback;
 static uint32_t g_crash_keep[1024 / 32];
 
 static void on_crash(int sig, siginfo_t *info, void *context) {
@@ -547,32 +558,38 @@ static void on_crash(int sig, siginfo_t *info, void *context) {
     if (g_crash_keep[fd / 32] >> (fd % 32) & 1) fcntl(fd, F_SETFD, 0);
   /* The mask stays: what is blocked must not be lost between here and the new image. */
   execve(g_crash_path, g_crash_argv, environ);
-  if (g_crash_fallback) execve(g_crash_fallback, g_crash_argv, environ);
+  if (*g_crash_fallback) execve(g_crash_fallback, g_crash_argv, environ);
   _exit(111);
 }
+
+/* The stack the handler runs on: the ordinary one may be what overflowed. */
+static int alternate_stack(void) {
+  static char *stack;
+  if (stack) return 0;
+  stack_t s;
+  memset(&s, 0, sizeof s);
+  s.ss_size = 16384;
+  s.ss_sp = stack = malloc(s.ss_size);
+  if (!stack) return -ENOMEM;
+  RET(sigaltstack(&s, 0));
+}
+
 /* path: image to run; block: its argv; fallback: path for a system without /proc. */
 int32_t k_crash_handler(const uint8_t *p, size_t pn, const uint8_t *av, size_t an, const uint8_t *f, size_t fn) {
-  static char fallback[PATH_MAX];
-  static char *stack;
-  if (count_items(av, an) >= 64 || an > sizeof g_crash_block) return -E2BIG;
-  int e = to_path(g_crash_path, p, pn);
+  PATH(path, p, pn);
+  PATH(fallback, f, fn);
+  size_t count = count_items(av, an);
+  char **argv = malloc((count + 1) * sizeof *argv + an + pn + fn + 2);
+  if (!argv) return -ENOMEM;
+  char *text = (char *)(argv + count + 1);
+  memcpy(text, av, an);
+  point_items(argv, (const uint8_t *)text, an);
+  g_crash_path = memcpy(text + an, path, pn + 1);
+  g_crash_fallback = memcpy(text + an + pn + 1, fallback, fn + 1);
+  free(g_crash_argv);
+  g_crash_argv = argv;
+  int e = alternate_stack();
   if (e < 0) return e;
-  if (fn) {
-    e = to_path(fallback, f, fn);
-    if (e < 0) return e;
-    g_crash_fallback = fallback;
-  }
-  memcpy(g_crash_block, av, an);
-  point_items(g_crash_argv, (const uint8_t *)g_crash_block, an);
-  if (!stack) {
-    stack_t s;
-    memset(&s, 0, sizeof s);
-    stack = malloc(16384);
-    if (!stack) return -ENOMEM;
-    s.ss_sp = stack;
-    s.ss_size = 16384;
-    if (sigaltstack(&s, 0) < 0) return -errno;
-  }
   struct sigaction a;
   memset(&a, 0, sizeof a);
   a.sa_sigaction = on_crash;

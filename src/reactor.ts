@@ -9,7 +9,7 @@ import type { Fd, Instant } from "./base/units.ts";
 import { EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD } from "./kernel/constants.ts";
 import type { Kernel } from "./kernel/kernel.ts";
 
-const EVENTS_PER_TURN = 64;
+const EVENTS_PER_TURN = 16;
 
 /** Something that waits for descriptors or for a moment. */
 export abstract class Part {

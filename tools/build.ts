@@ -53,11 +53,11 @@ function run(command: string, args: readonly string[], env: Record<string, strin
 }
 
 /** Manifest and header from the C source; a declaration that does not fit it ends the build. */
-function prepareForeign(main: string, object: string, name: string): string {
+function prepareForeign(main: string, objects: readonly string[], name: string): string {
   const all = foreignFunctions(readFileSync(join(ROOT, "native/upkeep_sys.c"), "utf8"));
   writeFileSync(join(BUILD, "upkeep_sys.h"), header(all));
   const file = join(BUILD, `${name}.ffi.json`);
-  writeFileSync(file, manifest(declaredFunctions(join(ROOT, main), all), [object]));
+  writeFileSync(file, manifest(declaredFunctions(join(ROOT, main), all), objects));
   return file;
 }
 
@@ -75,9 +75,13 @@ const WARNINGS = ["-Wall", "-Wextra", "-Werror"];
 
 export function buildRelease(main: string, out: string): void {
   const name = basename(out);
-  const object = join(BUILD, `${name}.sys.o`);
-  const ffi = prepareForeign(main, object, name);
-  run("musl-gcc", ["-Os", "-ffunction-sections", ...WARNINGS, `-I${BUILD}`, "-c", "native/upkeep_sys.c", "-o", object]);
+  const units = ["upkeep_sys", "upkeep_heap"];
+  const objects = units.map((unit) => join(BUILD, `${name}.${unit}.o`));
+  const ffi = prepareForeign(main, objects, name);
+  for (const [i, unit] of units.entries()) {
+    const object = objects[i] ?? "";
+    run("musl-gcc", ["-Os", "-ffunction-sections", ...WARNINGS, `-I${BUILD}`, "-c", `native/${unit}.c`, "-o", object]);
+  }
   mkdirSync(dirname(out), { recursive: true });
   const fresh = join(BUILD, name);
   scriptc(main, ["--backend", "llvm", "--strip", "--no-keep-c", "--ffi", ffi, "-o", fresh], {

@@ -30,7 +30,6 @@ import { complain } from "../kernel/output.ts";
 import { becomeProgram, raiseDescriptorLimit, setCommandLine } from "../kernel/self.ts";
 import { Part, Reactor } from "../reactor.ts";
 
-const FORCED_RESCAN = ascii("/.forced-rescan");
 
 /** What the command line says. */
 type Arguments = {
@@ -133,7 +132,7 @@ class RunsvdirSignals extends Part {
 
   /** As Debian's runsvdir does: the time of the forced scan, for scripts that wait for it. */
   #noteRescan(): void {
-    const path = concat([this.#dir, FORCED_RESCAN]);
+    const path = concat([this.#dir, ascii("/.forced-rescan")]);
     const fd = this.#kernel.open(AT_FDCWD, path, O_WRONLY | O_NONBLOCK | O_TRUNC | O_CREAT | O_CLOEXEC, 0o644);
     if (fd < 0) return;
     const label = new Uint8Array(LABEL_BYTES);
@@ -154,7 +153,8 @@ export function runsvdir(kernel: Kernel, given: readonly Uint8Array[]): number {
     complain(kernel, `usage: ${text(own)} [-P] dir [log]\n\n`);
     return 1;
   }
-  if (numbers !== null) setCommandLine(block(argv));
+  // Also the copy of the environment that the first change of a title costs: once here, not in each child.
+  setCommandLine(block(argv));
   const messages = new Messages(kernel, args.dir);
   const signals: number[] = [SIGCHLD, SIGTERM, SIGHUP, SIGALRM, SIGUSR1];
   const trap = trapSignals();

@@ -50,9 +50,6 @@ const CONTROL_BYTES = 64;
 /** Between reading the clock and the kernel's own start time of the child lies at most this. */
 const START_SLACK_BEFORE_MS = 20;
 
-const RUN = ascii("./run");
-const FINISH = ascii("./finish");
-const LOG = ascii("log");
 
 export class Instance extends Part {
   readonly machine: Service;
@@ -248,7 +245,7 @@ export class Instance extends Part {
   /** compat: finish counts when it can be opened for reading, not when it may be executed. */
   #hasFinish(): boolean {
     if (this.machine.isLog) return false;
-    const fd = this.#kernel.open(this.#owner.serviceFd, FINISH, O_RDONLY | O_NONBLOCK | O_CLOEXEC, 0);
+    const fd = this.#kernel.open(this.#owner.serviceFd, ascii("./finish"), O_RDONLY | O_NONBLOCK | O_CLOEXEC, 0);
     if (fd < 0) return false;
     this.#kernel.close(fd);
     return true;
@@ -296,13 +293,13 @@ export class Instance extends Part {
     const isLog = this.machine.isLog;
     let dir = this.#owner.serviceFd;
     if (isLog) {
-      dir = this.#kernel.open(dir, LOG, O_RDONLY | O_NONBLOCK | O_CLOEXEC, 0);
+      dir = this.#kernel.open(dir, ascii("log"), O_RDONLY | O_NONBLOCK | O_CLOEXEC, 0);
       if (dir < 0) {
         this.#owner.fatal(`unable to change directory to ./log: ${errorText(-dir)}`);
         return null;
       }
     }
-    const path = program === "run" ? RUN : FINISH;
+    const path = program === "run" ? ascii("./run") : ascii("./finish");
     const argv: Uint8Array[] = [path];
     if (program === "finish") {
       const args = finishArguments(this.machine.lastStatus);

@@ -9,14 +9,13 @@ import type { Fd } from "../base/units.ts";
 import { SIGUSR2 } from "../kernel/constants.ts";
 import { environmentValue, keepOnCrash, recoverWith } from "../kernel/self.ts";
 
-const OPTION = ascii("--recovered=");
 const COMMA = 44;
 
 /** The word that hands numbers, mostly descriptors (-1: none), to the next image of this process. */
 export function recoveredWord(numbers: readonly number[]): Uint8Array {
   let list = "";
   for (let i = 0; i < numbers.length; i++) list += i === 0 ? `${numbers[i]!}` : `,${numbers[i]!}`;
-  return concat([OPTION, ascii(list)]);
+  return concat([ascii("--recovered="), ascii(list)]);
 }
 
 /** `argv` (with a `recoveredWord`) replaces the process when it traps; the descriptors stay open. */
@@ -27,7 +26,7 @@ export function installRecovery(argv: readonly Uint8Array[], kept: readonly Fd[]
 
 /** The numbers a `--recovered=` word hands over (-1: none), or null when the word is another. */
 export function recoveredNumbers(word: Uint8Array): number[] | null {
-  if (!startsWith(word, OPTION)) return null;
+  if (!startsWith(word, ascii("--recovered="))) return null;
   const numbers: number[] = [];
   const items = split(word.subarray(indexOf(word, 61, 0) + 1), COMMA);
   for (let i = 0; i < items.length; i++) {

@@ -13,11 +13,7 @@ import { closeAllBut, environmentValue, setDescriptorLimit, setTitle } from "../
 import { superviseService } from "./runsv-process.ts";
 import { RunsvStarter } from "./scanner.ts";
 
-const RUNSV = ascii("runsv");
-const SLASH = ascii("/");
 const NUL = new Uint8Array(1);
-const SELF = ascii("/proc/self/exe");
-const LOG = ascii("/log");
 const COLON = 58;
 
 /** Signals runsvdir touches; a runsv gets their default action. */
@@ -29,7 +25,7 @@ export function findProgram(kernel: Kernel, name: Uint8Array): Uint8Array {
   const stat = new Stat();
   const dirs = split(path, COLON);
   for (let i = 0; i < dirs.length; i++) {
-    const file = dirs[i]!.length === 0 ? name : concat([dirs[i]!, SLASH, name]);
+    const file = dirs[i]!.length === 0 ? name : concat([dirs[i]!, ascii("/"), name]);
     if (kernel.stat(AT_FDCWD, file, 0, stat) >= 0 && stat.isRegular() && (stat.mode & 0o111) !== 0) return file;
   }
   return EMPTY;
@@ -50,7 +46,7 @@ export class NativeRunsvStarter extends RunsvStarter {
     this.#ownSession = ownSession;
     this.#limits = limits;
     this.#say = fatal;
-    this.#program = findProgram(kernel, RUNSV);
+    this.#program = findProgram(kernel, ascii("runsv"));
     this.#forks = this.#program.length === 0 || this.#isThisProgram();
   }
 
@@ -66,7 +62,7 @@ export class NativeRunsvStarter extends RunsvStarter {
   #isThisProgram(): boolean {
     const found = new Stat();
     const self = new Stat();
-    if (this.#kernel.stat(AT_FDCWD, this.#program, 0, found) < 0 || this.#kernel.stat(AT_FDCWD, SELF, 0, self) < 0) return false;
+    if (this.#kernel.stat(AT_FDCWD, this.#program, 0, found) < 0 || this.#kernel.stat(AT_FDCWD, ascii("/proc/self/exe"), 0, self) < 0) return false;
     return found.dev === self.dev && found.ino === self.ino;
   }
 
@@ -87,7 +83,7 @@ export class NativeRunsvStarter extends RunsvStarter {
   #keepPipe(entry: ScanEntry, dir: Fd): Fd {
     if (entry.pipeRead >= 0) return -1;
     const stat = new Stat();
-    if (this.#kernel.stat(dir, concat([entry.name, LOG]), 0, stat) < 0 || !stat.isDirectory()) return -1;
+    if (this.#kernel.stat(dir, concat([entry.name, ascii("/log")]), 0, stat) < 0 || !stat.isDirectory()) return -1;
     const pipe = this.#kernel.pipe(O_CLOEXEC);
     if (pipe.errno !== 0) return -1;
     entry.pipeRead = pipe.read;
@@ -100,7 +96,7 @@ export class NativeRunsvStarter extends RunsvStarter {
     k.fchdir(dir);
     closeAllBut(3, entry.pipeRead, write);
     setDescriptorLimit(this.#limits);
-    setTitle(concat([RUNSV, NUL, entry.name]), "runsv");
+    setTitle(concat([ascii("runsv"), NUL, entry.name]), "runsv");
     const inherited = { lock: -1, logLock: -1, pipeRead: entry.pipeRead, pipeWrite: write };
     k.exit(superviseService(k, entry.name, this.#program, AT_FDCWD, inherited));
   }
@@ -109,7 +105,7 @@ export class NativeRunsvStarter extends RunsvStarter {
     const spawned = this.#kernel.spawn({
       dir,
       path: this.#program,
-      argv: [RUNSV, entry.name],
+      argv: [ascii("runsv"), entry.name],
       env: null,
       moves: [],
       flags: this.#ownSession ? SPAWN_SETSID : 0,

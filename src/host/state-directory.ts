@@ -31,17 +31,6 @@ import {
 } from "../kernel/constants.ts";
 import { type Kernel, Stat, type WallTime } from "../kernel/kernel.ts";
 
-const LOCK = ascii("lock");
-const CONTROL = ascii("control");
-const OK = ascii("ok");
-const ADOPT = ascii("adopt");
-const PID = ascii("pid");
-const PID_NEW = ascii("pid.new");
-const STAT = ascii("stat");
-const STAT_NEW = ascii("stat.new");
-const STATUS = ascii("status");
-const STATUS_NEW = ascii("status.new");
-const SUPERVISE = ascii("supervise");
 
 /** Longest target of a `supervise` link that is followed to make the directory. */
 const LINK_BYTES_MAX = 255;
@@ -86,13 +75,13 @@ export class StateDirectory {
     const k = this.#kernel;
     const problem = this.#makeDirectory(service);
     if (problem !== null) return problem;
-    this.#dir = k.open(service, SUPERVISE, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+    this.#dir = k.open(service, ascii("supervise"), O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
     if (this.#dir < 0) return this.#unable("open", "/lock", -this.#dir);
     if (inheritedLock >= 0) {
       this.lockFd = inheritedLock;
       return null;
     }
-    this.lockFd = k.open(this.#dir, LOCK, O_WRONLY | O_NONBLOCK | O_APPEND | O_CREAT | O_CLOEXEC, 0o600);
+    this.lockFd = k.open(this.#dir, ascii("lock"), O_WRONLY | O_NONBLOCK | O_APPEND | O_CREAT | O_CLOEXEC, 0o600);
     if (this.lockFd < 0) return this.#unable("open", "/lock", -this.lockFd);
     const locked = k.flock(this.lockFd, LOCK_EX | LOCK_NB);
     return locked < 0 ? this.#unable("lock", "/lock", -locked) : null;
@@ -101,16 +90,16 @@ export class StateDirectory {
   /** Opens the FIFOs and the record. Returns the text of a fatal message, or null. */
   openFifos(): string | null {
     const k = this.#kernel;
-    k.mkfifo(this.#dir, CONTROL, 0o600);
+    k.mkfifo(this.#dir, ascii("control"), 0o600);
     const stat = new Stat();
-    const seen = k.stat(this.#dir, CONTROL, 0, stat);
+    const seen = k.stat(this.#dir, ascii("control"), 0, stat);
     if (seen < 0) return this.#unable("stat", "/control", -seen);
     if (!stat.isFifo()) return `${this.#name}/control exists but is not a fifo`;
     // One descriptor for reading and for holding the write end, so that the FIFO never reports end of file (fifo(7)).
-    this.controlFd = k.open(this.#dir, CONTROL, O_RDWR | O_NONBLOCK | O_CLOEXEC, 0);
+    this.controlFd = k.open(this.#dir, ascii("control"), O_RDWR | O_NONBLOCK | O_CLOEXEC, 0);
     if (this.controlFd < 0) return this.#unable("open", "/control", -this.controlFd);
-    k.mkfifo(this.#dir, OK, 0o600);
-    this.#okFd = k.open(this.#dir, OK, READ_NONBLOCK, 0);
+    k.mkfifo(this.#dir, ascii("ok"), 0o600);
+    this.#okFd = k.open(this.#dir, ascii("ok"), READ_NONBLOCK, 0);
     if (this.#okFd < 0) return this.#unable("read", "/ok", -this.#okFd);
     this.#openRecord();
     return null;
@@ -136,15 +125,15 @@ export class StateDirectory {
   writeFiles(s: Service, since: WallTime): string | null {
     const pid = s.pid;
     if (pid !== this.#pidWritten) {
-      const problem = this.#replace("pid", PID_NEW, PID, ascii(pid === 0 ? "" : `${pid}\n`));
+      const problem = this.#replace("pid", ascii("pid.new"), ascii("pid"), ascii(pid === 0 ? "" : `${pid}\n`));
       if (problem !== null) return problem;
       this.#pidWritten = pid;
     }
-    const problem = this.#replace("stat", STAT_NEW, STAT, ascii(statText(s)));
+    const problem = this.#replace("stat", ascii("stat.new"), ascii("stat"), ascii(statText(s)));
     if (problem !== null) return problem;
     const want = s.want === "up" ? "up" : "down";
     const packed = packStatus({ since, pid, paused: s.paused, want, gotTerm: s.gotTerm, state: s.state });
-    return this.#replace("status", STATUS_NEW, STATUS, packed);
+    return this.#replace("status", ascii("status.new"), ascii("status"), packed);
   }
 
   close(): void {
@@ -159,14 +148,14 @@ export class StateDirectory {
 
   #openRecord(): void {
     const flags = O_RDWR | O_NONBLOCK | O_CREAT | O_CLOEXEC;
-    this.#recordFd = this.#kernel.open(this.#dir, ADOPT, flags, 0o600);
+    this.#recordFd = this.#kernel.open(this.#dir, ascii("adopt"), flags, 0o600);
   }
 
   #makeDirectory(service: Fd): string | null {
     const k = this.#kernel;
-    if (k.mkdir(service, SUPERVISE, 0o700) !== -EEXIST) return null;
+    if (k.mkdir(service, ascii("supervise"), 0o700) !== -EEXIST) return null;
     const target = new Uint8Array(LINK_BYTES_MAX + 1);
-    const n = k.readlink(service, SUPERVISE, target);
+    const n = k.readlink(service, ascii("supervise"), target);
     if (n < 0) return null;
     if (n > LINK_BYTES_MAX) return `unable to readlink ./${this.#name}: name too long`;
     // compat: the target itself is made, its parents are not; an error shows at the next step.

@@ -21,9 +21,6 @@ import type { Reactor } from "../reactor.ts";
 import { Instance, InstanceOwner } from "./instance.ts";
 import { openDirectory } from "./state-directory.ts";
 
-const DOWN = ascii("down");
-const LOG = ascii("log");
-const LOG_DOWN = ascii("log/down");
 
 /** The first word about a log service that does not end comes after this long, then at doubling intervals. */
 const LOG_WAIT_MS = 5000;
@@ -60,7 +57,7 @@ export class Supervisor extends InstanceOwner {
     this.#reactor = reactor;
     this.#name = text(name);
     this.#directory = directory;
-    const want = this.#exists(DOWN) ? "down" : "up";
+    const want = this.#exists(ascii("down")) ? "down" : "up";
     this.main = new Instance(reactor, this, new Service(want, false));
   }
 
@@ -71,14 +68,14 @@ export class Supervisor extends InstanceOwner {
   /** Locks, opens, takes over what a predecessor left. Returns the text of a fatal message, or null. */
   open(inherited: Inherited, now: Instant): string | null {
     const k = this.#kernel;
-    if (this.#hasLog()) this.log = new Instance(this.#reactor, this, new Service(this.#exists(LOG_DOWN) ? "down" : "up", true));
+    if (this.#hasLog()) this.log = new Instance(this.#reactor, this, new Service(this.#exists(ascii("log/down")) ? "down" : "up", true));
     const main = this.main.files;
     const problem = main.openAndLock(this.#directory, inherited.lock);
     if (problem !== null) return problem;
     const log = this.log;
     let logDirectory: Fd = -1;
     if (log !== null) {
-      logDirectory = openDirectory(k, this.#directory, LOG);
+      logDirectory = openDirectory(k, this.#directory, ascii("log"));
       if (logDirectory < 0) return `unable to change directory to ./log: ${errorText(-logDirectory)}`;
       const logProblem = log.files.openAndLock(logDirectory, inherited.logLock);
       if (logProblem !== null) return logProblem;
@@ -165,7 +162,7 @@ export class Supervisor extends InstanceOwner {
 
   #hasLog(): boolean {
     const stat = new Stat();
-    const r = this.#kernel.stat(this.#directory, LOG, 0, stat);
+    const r = this.#kernel.stat(this.#directory, ascii("log"), 0, stat);
     // compat: two colons.
     if (r < 0 && r !== -ENOENT) this.warn(`unable to stat() ./log: : ${errorText(-r)}`);
     if (r < 0) return false;

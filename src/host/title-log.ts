@@ -14,7 +14,6 @@ export const LOG_BYTES_MIN = 7;
 const FIXED_BYTES = 5;
 /** A dot shows that the log is alive. */
 const DOT_MS = 900_000;
-const DOT = ascii(".");
 const READ_BYTES = 4096;
 
 /** Shifts `added` in from the right behind the fixed first bytes; NULs are dropped. */
@@ -67,7 +66,7 @@ export class TitleLog extends Part {
     }
     keepOnCrash(this.#read, true);
     this.#reactor.watch(this.#read, EPOLLIN, this, false);
-    this.append(DOT);
+    this.append(ascii("."));
     this.#reactor.wakeAt(this, after(now, DOT_MS));
     return null;
   }
@@ -84,7 +83,7 @@ export class TitleLog extends Part {
   }
 
   override due(now: Instant): void {
-    this.append(DOT);
+    this.append(ascii("."));
     this.#reactor.wakeAt(this, after(now, DOT_MS));
   }
 }

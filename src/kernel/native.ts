@@ -194,7 +194,7 @@ export class NativeKernel extends Kernel {
   }
   override list(fd: Fd): Listing {
     const names: Uint8Array[] = [];
-    const b = new Uint8Array(16384);
+    const b = new Uint8Array(4000);
     for (;;) {
       const n = kGetdents(fd, b);
       if (n < 0) return { errno: -n, names };

@@ -1,0 +1,149 @@
+/* The heap: malloc(3) for a process that is forked a thousand times.
+ *
+ * Blocks of all sizes stand side by side in the order they were asked for, so
+ * that a child's few kilobytes of objects fill one or two pages of its own;
+ * the C library's allocator spreads them over a page for each size, and each
+ * of these is copied after fork(2).  heap_fresh() makes a forked child begin
+ * on pages of its own instead of in gaps of its parent's.
+ *
+ * A block is 8 bytes of header (its class), then the payload, 16-byte aligned.
+ * Classes: multiples of 16 up to 512, then four steps to each doubling up to
+ * 64 KiB; freed blocks wait in a list for their class.  Anything larger is
+ * mapped and unmapped by itself.  Single-threaded, as upkeep is. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "upkeep_heap.h"
+
+#define SMALL 512u
+#define LARGEST 65536u
+#define SMALL_CLASSES (SMALL / 16)
+#define CLASSES (SMALL_CLASSES + 28)
+#define MAPPED 0xffffu
+#define CHUNK (128u * 1024)
+#define PAGE 4096u
+
+struct gap { struct gap *next; };
+static struct gap *gaps[CLASSES];
+static uint8_t *chunk, *chunk_end;
+
+/* Size of a block (header and payload) of a class. */
+static size_t class_size(unsigned c) {
+  if (c < SMALL_CLASSES) return (c + 1) * 16;
+  unsigned step = c - SMALL_CLASSES;
+  return (size_t)(5 + step % 4) << (7 + step / 4);
+}
+
+/* The smallest class whose block holds `size` bytes, header included. */
+static unsigned class_of(size_t size) {
+  if (size <= SMALL) return (unsigned)((size + 15) / 16 - 1);
+  unsigned c = SMALL_CLASSES;
+  while (class_size(c) < size) c++;
+  return c;
+}
+
+static uint64_t *header(void *p) { return (uint64_t *)((uint8_t *)p - 8); }
+
+static void *map(size_t size) {
+  void *p = mmap(0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return p == MAP_FAILED ? 0 : p;
+}
+
+/* Mapped blocks: size in the first 8 bytes, header behind it. */
+static void *map_block(size_t size) {
+  if (size > SIZE_MAX - 2 * PAGE) { errno = ENOMEM; return 0; }
+  size_t total = (size + 16 + PAGE - 1) & ~(size_t)(PAGE - 1);
+  uint8_t *p = map(total);
+  if (!p) { errno = ENOMEM; return 0; }
+  *(uint64_t *)p = total;
+  *(uint64_t *)(p + 8) = MAPPED;
+  return p + 16;
+}
+
+static void *carve(size_t size) {
+  if (!chunk || (size_t)(chunk_end - chunk) < size) {
+    uint8_t *p = map(CHUNK);
+    if (!p) { errno = ENOMEM; return 0; }
+    chunk = p + 8;  /* payloads are 16-byte aligned behind an 8-byte header */
+    chunk_end = p + CHUNK;
+  }
+  void *p = chunk;
+  chunk += size;
+  return p;
+}
+
+/* A block; *zero says whether its bytes have never been used. */
+static void *allocate(size_t n, int *zero) {
+  *zero = 1;
+  if (n > LARGEST - 8) return map_block(n);
+  unsigned c = class_of(n + 8);
+  struct gap *g = gaps[c];
+  if (g) {
+    *zero = 0;
+    gaps[c] = g->next;
+    return g;
+  }
+  uint8_t *p = carve(class_size(c));
+  if (!p) return 0;
+  *(uint64_t *)p = c;
+  return p + 8;
+}
+
+void *malloc(size_t n) {
+  int zero;
+  return allocate(n, &zero);
+}
+
+void free(void *p) {
+  if (!p) return;
+  uint64_t c = *header(p);
+  if (c == MAPPED) {
+    uint8_t *start = (uint8_t *)p - 16;
+    munmap(start, *(uint64_t *)start);
+    return;
+  }
+  struct gap *g = p;
+  g->next = gaps[c];
+  gaps[c] = g;
+}
+
+static size_t room(void *p) {
+  uint64_t c = *header(p);
+  return c == MAPPED ? *(uint64_t *)((uint8_t *)p - 16) - 16 : class_size((unsigned)c) - 8;
+}
+
+void *calloc(size_t a, size_t b) {
+  size_t n;
+  if (__builtin_mul_overflow(a, b, &n)) { errno = ENOMEM; return 0; }
+  int zero;
+  void *p = allocate(n, &zero);
+  if (p && !zero) memset(p, 0, n);
+  return p;
+}
+
+void *realloc(void *p, size_t n) {
+  if (!p) return malloc(n);
+  size_t have = room(p);
+  if (n <= have && (have <= LARGEST || n > have / 2)) return p;
+  void *q = malloc(n);
+  if (!q) return 0;
+  memcpy(q, p, n < have ? n : have);
+  free(p);
+  return q;
+}
+
+/* Every block is 16-byte aligned; nothing here asks for more. */
+void *aligned_alloc(size_t align, size_t n) {
+  if (align > 16) { errno = EINVAL; return 0; }
+  return malloc(n);
+}
+void *memalign(size_t align, size_t n) { return aligned_alloc(align, n); }
+size_t malloc_usable_size(void *p) { return p ? room(p) : 0; }
+
+void heap_fresh(void) {
+  memset(gaps, 0, sizeof gaps);
+  chunk = chunk_end = 0;
+}
