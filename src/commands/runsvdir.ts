@@ -30,7 +30,6 @@ import { complain } from "../kernel/output.ts";
 import { becomeProgram, raiseDescriptorLimit, setCommandLine } from "../kernel/self.ts";
 import { Part, Reactor } from "../reactor.ts";
 
-
 /** What the command line says. */
 type Arguments = {
   readonly ownSession: boolean;

@@ -50,7 +50,6 @@ const CONTROL_BYTES = 64;
 /** Between reading the clock and the kernel's own start time of the child lies at most this. */
 const START_SLACK_BEFORE_MS = 20;
 
-
 export class Instance extends Part {
   readonly machine: Service;
   readonly files: StateDirectory;

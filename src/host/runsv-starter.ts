@@ -62,7 +62,11 @@ export class NativeRunsvStarter extends RunsvStarter {
   #isThisProgram(): boolean {
     const found = new Stat();
     const self = new Stat();
-    if (this.#kernel.stat(AT_FDCWD, this.#program, 0, found) < 0 || this.#kernel.stat(AT_FDCWD, ascii("/proc/self/exe"), 0, self) < 0) return false;
+    if (
+      this.#kernel.stat(AT_FDCWD, this.#program, 0, found) < 0 ||
+      this.#kernel.stat(AT_FDCWD, ascii("/proc/self/exe"), 0, self) < 0
+    )
+      return false;
     return found.dev === self.dev && found.ino === self.ino;
   }
 

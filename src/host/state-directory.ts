@@ -31,7 +31,6 @@ import {
 } from "../kernel/constants.ts";
 import { type Kernel, Stat, type WallTime } from "../kernel/kernel.ts";
 
-
 /** Longest target of a `supervise` link that is followed to make the directory. */
 const LINK_BYTES_MAX = 255;
 const READ_NONBLOCK = O_RDONLY | O_NONBLOCK | O_CLOEXEC;

@@ -21,7 +21,6 @@ import type { Reactor } from "../reactor.ts";
 import { Instance, InstanceOwner } from "./instance.ts";
 import { openDirectory } from "./state-directory.ts";
 
-
 /** The first word about a log service that does not end comes after this long, then at doubling intervals. */
 const LOG_WAIT_MS = 5000;
 
@@ -68,7 +67,8 @@ export class Supervisor extends InstanceOwner {
   /** Locks, opens, takes over what a predecessor left. Returns the text of a fatal message, or null. */
   open(inherited: Inherited, now: Instant): string | null {
     const k = this.#kernel;
-    if (this.#hasLog()) this.log = new Instance(this.#reactor, this, new Service(this.#exists(ascii("log/down")) ? "down" : "up", true));
+    if (this.#hasLog())
+      this.log = new Instance(this.#reactor, this, new Service(this.#exists(ascii("log/down")) ? "down" : "up", true));
     const main = this.main.files;
     const problem = main.openAndLock(this.#directory, inherited.lock);
     if (problem !== null) return problem;
