@@ -1,0 +1,233 @@
+/**
+ * What a supervisor's death does to the services: nothing. Killed, trapped or
+ * replaced, the next one finds the living processes and goes on with them.
+ */
+import assert from "node:assert/strict";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { type Child, run, serviceDir, start, tempDir, UPKEEP, until } from "../support/lab.ts";
+
+const LINES = `#!/bin/sh
+n=0
+while :; do n=$((n+1)); echo "$$ $n"; sleep 0.02; done
+`;
+const CAT = "#!/bin/sh\nexec cat >>lines\n";
+
+function status(dir: string): string {
+  try {
+    return readFileSync(join(dir, "supervise/stat"), "latin1");
+  } catch {
+    return "";
+  }
+}
+
+function pidOf(dir: string): number {
+  try {
+    return Number(readFileSync(join(dir, "supervise/pid"), "latin1"));
+  } catch {
+    return 0;
+  }
+}
+
+async function running(dir: string): Promise<number> {
+  await until(`${dir} runs`, () => status(dir) === "run\n" && pidOf(dir) > 0);
+  return pidOf(dir);
+}
+
+/** The stack's place (proc(5) startstack) is drawn anew by each exec. */
+function imageOf(process: number): string {
+  return (
+    readFileSync(`/proc/${process}/stat`, "latin1")
+      .replace(/^.*\) /, "")
+      .split(" ")[25] ?? ""
+  );
+}
+
+function supervise(t: TestContext, dir: string, env: Record<string, string> = {}): Child {
+  return start(t, UPKEEP.program("runsv"), [dir], { env: { ...process.env, PATH: UPKEEP.path, ...env } });
+}
+
+/** Each process's lines must count up without a gap, and no line may be torn. */
+function assertWhole(lines: string): void {
+  const last = new Map<string, number>();
+  for (const line of lines.split("\n").slice(0, -1)) {
+    const m = /^(\d+) (\d+)$/.exec(line);
+    assert.ok(m, `torn line: ${line}`);
+    const [, process = "", count = ""] = m;
+    assert.equal(Number(count), (last.get(process) ?? 0) + 1, `gap before: ${line}`);
+    last.set(process, Number(count));
+  }
+}
+
+test("a killed runsv: its successor adopts service and log service", async (t) => {
+  const dir = join(tempDir(t), "svc");
+  serviceDir(dir, { run: LINES, finish: '#!/bin/sh\necho "$@" >ended\n', log: { run: CAT } });
+  const first = supervise(t, dir);
+  const service = await running(dir);
+  const log = await running(join(dir, "log"));
+  const since = readFileSync(join(dir, "supervise/status")).subarray(0, 12);
+  first.kill("SIGKILL");
+  await first.exited;
+  supervise(t, dir);
+  const sv = UPKEEP.program("sv");
+  await until("the successor answers", async () => (await run(sv, ["status", dir])).stdout.startsWith("run:"));
+  assert.equal(pidOf(dir), service);
+  assert.equal(pidOf(join(dir, "log")), log);
+  assert.deepEqual(readFileSync(join(dir, "supervise/status")).subarray(0, 12), since, "true age");
+  const size = statSync(join(dir, "log/lines")).size;
+  await until("lines still arrive", () => statSync(join(dir, "log/lines")).size > size + 100);
+  // It is controlled, its end is noticed, finish gets the true status, and it is started again.
+  assert.equal((await run(sv, ["-w", "20", "restart", dir])).code, 0);
+  await until("finish ran", () => {
+    try {
+      return readFileSync(join(dir, "ended"), "latin1") === "-1 15\n";
+    } catch {
+      return false;
+    }
+  });
+  assert.notEqual(await running(dir), service);
+  assert.equal((await run(sv, ["-w", "20", "exit", dir])).code, 0);
+  assertWhole(readFileSync(join(dir, "log/lines"), "latin1"));
+});
+
+test("a killed runsv: a service that ended meanwhile gets its finish, and starts again", async (t) => {
+  const dir = join(tempDir(t), "svc");
+  serviceDir(dir, { run: "#!/bin/sh\nexec sleep 1000\n", finish: '#!/bin/sh\necho "$@" >ended\n' });
+  const first = supervise(t, dir);
+  const service = await running(dir);
+  first.kill("SIGKILL");
+  await first.exited;
+  process.kill(service, "SIGKILL");
+  await until("the service is gone", () => {
+    try {
+      return readFileSync(`/proc/${service}/stat`, "latin1").includes(") Z ");
+    } catch {
+      return true;
+    }
+  });
+  supervise(t, dir);
+  await until("a new one runs", () => status(dir) === "run\n" && pidOf(dir) !== service && pidOf(dir) > 0);
+  await until("finish ran", () => {
+    try {
+      return /^-1 [09]\n$/.test(readFileSync(join(dir, "ended"), "latin1"));
+    } catch {
+      return false;
+    }
+  });
+});
+
+test("a killed runsv: what an operator took down stays down", async (t) => {
+  const dir = join(tempDir(t), "svc");
+  serviceDir(dir, { run: "#!/bin/sh\nexec sleep 1000\n" });
+  const first = supervise(t, dir);
+  await running(dir);
+  const sv = UPKEEP.program("sv");
+  assert.equal((await run(sv, ["-w", "20", "down", dir])).code, 0);
+  await until("down", () => status(dir) === "down\n");
+  first.kill("SIGKILL");
+  await first.exited;
+  supervise(t, dir);
+  await until("the successor answers", async () => (await run(sv, ["status", dir])).stdout.startsWith("down:"));
+  assert.equal((await run(sv, ["-w", "20", "up", dir])).code, 0);
+  await running(dir);
+});
+
+test("a process that only has the old number is left alone", async (t) => {
+  const dir = join(tempDir(t), "svc");
+  serviceDir(dir, { run: "#!/bin/sh\nexec sleep 1000\n" });
+  const first = supervise(t, dir);
+  const service = await running(dir);
+  first.kill("SIGKILL");
+  await first.exited;
+  process.kill(service, "SIGKILL");
+  const other = start(t, "/bin/sleep", ["1000"], {});
+  // The record names the other process, with the start time of the dead one.
+  const adopt = join(dir, "supervise/adopt");
+  const record = readFileSync(adopt);
+  record.writeUInt32LE(other.pid, 4);
+  record.writeBigUInt64LE(record.readBigUInt64LE(8) - 60_000n, 8);
+  writeFileSync(adopt, record);
+  supervise(t, dir);
+  await until("a new one runs", () => status(dir) === "run\n" && pidOf(dir) > 0 && pidOf(dir) !== other.pid);
+  assert.equal((await run(UPKEEP.program("sv"), ["-w", "20", "exit", dir])).code, 0);
+  assert.doesNotThrow(() => process.kill(other.pid, 0));
+});
+
+for (const kind of ["index", "stack"]) {
+  test(`a trap in runsv (${kind}): same pid, services untouched`, async (t) => {
+    const dir = join(tempDir(t), "svc");
+    serviceDir(dir, { run: LINES, log: { run: CAT } });
+    const child = supervise(t, dir, { UPKEEP_TEST_TRAP: kind });
+    const service = await running(dir);
+    const log = await running(join(dir, "log"));
+    for (let i = 0; i < 3; i++) {
+      const before = readFileSync(join(dir, "supervise/adopt")).readBigUInt64LE(64);
+      child.kill("SIGUSR2");
+      await until("it came back", () => readFileSync(join(dir, "supervise/adopt")).readBigUInt64LE(64) > before);
+    }
+    assert.equal(pidOf(dir), service);
+    assert.equal(pidOf(join(dir, "log")), log);
+    const sv = UPKEEP.program("sv");
+    assert.equal((await run(sv, ["-w", "20", "restart", dir])).code, 0);
+    assert.equal((await run(sv, ["-w", "20", "exit", dir])).code, 0);
+    assert.deepEqual(await child.exited, { code: 0, signal: null });
+    assertWhole(readFileSync(join(dir, "log/lines"), "latin1"));
+  });
+
+  test(`a trap in runsvdir (${kind}): same pid, supervisors and services untouched`, async (t) => {
+    const top = tempDir(t);
+    for (const name of ["a", "b"]) serviceDir(join(top, name), { run: LINES, log: { run: CAT } });
+    const env = { ...process.env, PATH: UPKEEP.path, UPKEEP_TEST_TRAP: kind };
+    const child = start(t, UPKEEP.program("runsvdir"), [top], { env });
+    const before = [await running(join(top, "a")), await running(join(top, "b"))];
+    for (let i = 0; i < 3; i++) {
+      const image = imageOf(child.pid);
+      child.kill("SIGUSR2");
+      await until("it came back", () => imageOf(child.pid) !== image);
+    }
+    serviceDir(join(top, "c"), { run: LINES });
+    await running(join(top, "c"));
+    assert.deepEqual([pidOf(join(top, "a")), pidOf(join(top, "b"))], before);
+    child.kill("SIGHUP");
+    assert.deepEqual(await child.exited, { code: 111, signal: null });
+    for (const name of ["a", "b", "c"]) await until(`${name} is down`, () => status(join(top, name)) === "down\n");
+    for (const name of ["a", "b"]) assertWhole(readFileSync(join(top, name, "log/lines"), "latin1"));
+  });
+}
+
+test("a killed runsvdir: its successor finds the supervisors and starts no second ones", async (t) => {
+  const top = tempDir(t);
+  for (const name of ["a", "b"]) serviceDir(join(top, name), { run: "#!/bin/sh\nexec sleep 1000\n" });
+  const env = { ...process.env, PATH: UPKEEP.path };
+  const first = start(t, UPKEEP.program("runsvdir"), [top], { env });
+  const before = [await running(join(top, "a")), await running(join(top, "b"))];
+  first.kill("SIGKILL");
+  await first.exited;
+  const second = start(t, UPKEEP.program("runsvdir"), [top], { env });
+  serviceDir(join(top, "c"), { run: "#!/bin/sh\nexec sleep 1000\n" });
+  await running(join(top, "c"));
+  assert.deepEqual([pidOf(join(top, "a")), pidOf(join(top, "b"))], before);
+  second.kill("SIGHUP");
+  assert.equal((await second.exited).code, 111);
+  for (const name of ["a", "b", "c"]) await until(`${name} is down`, () => status(join(top, name)) === "down\n");
+  assert.equal(second.stderr(), "");
+});
+
+test("SIGUSR1 replaces runsvdir's image in place", async (t) => {
+  const top = tempDir(t);
+  serviceDir(join(top, "a"), { run: "#!/bin/sh\nexec sleep 1000\n" });
+  const env = { ...process.env, PATH: UPKEEP.path };
+  const child = start(t, UPKEEP.program("runsvdir"), ["-P", top], { env });
+  const before = await running(join(top, "a"));
+  const image = imageOf(child.pid);
+  child.kill("SIGUSR1");
+  await until("the image is another", () => imageOf(child.pid) !== image);
+  serviceDir(join(top, "b"), { run: "#!/bin/sh\nexec sleep 1000\n" });
+  await running(join(top, "b"));
+  assert.equal(pidOf(join(top, "a")), before);
+  assert.match(readFileSync(`/proc/${child.pid}/cmdline`, "latin1"), /runsvdir\0-P\0/);
+  child.kill("SIGHUP");
+  assert.equal((await child.exited).code, 111);
+  assert.equal(child.stderr(), "");
+});
