@@ -1,9 +1,8 @@
 /**
- * Builds the static executable: `node tools/build.ts [--sanitize] [--main FILE] [--out FILE]`.
+ * Builds the static executable: `node tools/build.ts [--main FILE] [--out FILE]`.
  *
- * dist/bin/upkeep and a relative symlink for every name it answers to. With
- * --sanitize the same program goes through the C backend, gcc's ASan and UBSan
- * and the runtime's reference-count audit (glibc, dynamic): dist/sanitize/.
+ * dist/bin/upkeep and a relative symlink for every name it answers to. The
+ * sanitized program is tools/sanitize.ts.
  */
 import { execFileSync } from "node:child_process";
 import {
@@ -42,7 +41,7 @@ export const NAMES = [
   "utmpset",
 ];
 
-const BUILD = join(ROOT, "build");
+export const BUILD = join(ROOT, "build");
 
 function run(command: string, args: readonly string[], env: Record<string, string> = {}): string {
   return execFileSync(command, args, {
@@ -53,7 +52,7 @@ function run(command: string, args: readonly string[], env: Record<string, strin
 }
 
 /** Manifest and header from the C source; a declaration that does not fit it ends the build. */
-function prepareForeign(main: string, objects: readonly string[], name: string): string {
+export function prepareForeign(main: string, objects: readonly string[], name: string): string {
   const all = foreignFunctions(readFileSync(join(ROOT, "native/upkeep_sys.c"), "utf8"));
   writeFileSync(join(BUILD, "upkeep_sys.h"), header(all));
   const file = join(BUILD, `${name}.ffi.json`);
@@ -61,10 +60,11 @@ function prepareForeign(main: string, objects: readonly string[], name: string):
   return file;
 }
 
-function scriptc(main: string, rest: readonly string[], env: Record<string, string>): void {
+/** Runs the compiler; what it prints. */
+export function scriptc(main: string, rest: readonly string[], env: Record<string, string>): string {
   const cache = join(BUILD, "cache");
   mkdirSync(cache, { recursive: true, mode: 0o700 });
-  run(join(ROOT, "node_modules/.bin/scriptc"), ["build", main, ...rest], {
+  return run(join(ROOT, "node_modules/.bin/scriptc"), ["build", main, ...rest], {
     PATH: `${join(ROOT, "node_modules/.bin")}:${process.env["PATH"] ?? ""}`,
     SCRIPTC_CACHE_DIR: cache,
     ...env,
@@ -99,7 +99,7 @@ function install(fresh: string, out: string): void {
   renameSync(temporary, out);
 }
 
-function linkNames(dir: string): void {
+export function linkNames(dir: string): void {
   for (const name of NAMES) {
     const link = join(dir, name);
     if (lstatSync(link, { throwIfNoEntry: false })?.isSymbolicLink() && readlinkSync(link) === "upkeep") continue;

@@ -54,6 +54,8 @@ function toolchain(name: "upkeep" | "runit", dirs: readonly string[]): Toolchain
 }
 
 export const BIN_DIR = resolve(ROOT, process.env["UPKEEP_BIN_DIR"] ?? "dist/bin");
+/** The program is tools/sanitize.ts's: what tests say about sizes, memory and times does not hold for it. */
+export const SANITIZED = existsSync(join(BIN_DIR, "SANITIZED"));
 export const UPKEEP: Toolchain = toolchain("upkeep", [BIN_DIR]);
 export const RUNIT: Toolchain = toolchain("runit", ["/usr/bin", "/usr/sbin", "/sbin"]);
 
@@ -203,7 +205,9 @@ function environment(env: Env | undefined, marker: string): Record<string, strin
 
 /** What the sanitizers read comes from outside. */
 function passed(): Env {
-  return Object.fromEntries(Object.entries(process.env).filter(([name]) => /^(ASAN|UBSAN|LSAN)_OPTIONS$/.test(name)));
+  return Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => /^((ASAN|UBSAN|LSAN)_OPTIONS|UPKEEP_AUDIT_DIR)$/.test(name)),
+  );
 }
 
 export type RunOptions = {
