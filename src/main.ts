@@ -1,5 +1,6 @@
 /** Multi-call: the name the program was called by selects the command. */
 import { ascii, item } from "./base/bytes.ts";
+import { chpst } from "./commands/chpst.ts";
 import { commandName } from "./commands/command-name.ts";
 import { runit } from "./commands/runit.ts";
 import { runitInit } from "./commands/runit-init.ts";
@@ -30,6 +31,14 @@ function dispatch(name: string, argv: readonly Uint8Array[]): number {
       return sv(kernel, argv);
     case "runsvchdir":
       return runsvchdir(kernel, argv);
+    case "chpst":
+    case "envdir":
+    case "envuidgid":
+    case "pgrphack":
+    case "setlock":
+    case "setuidgid":
+    case "softlimit":
+      return chpst(kernel, argv);
     default:
       complain(kernel, `upkeep: fatal: ${name}: unknown command\n`);
       return 100;

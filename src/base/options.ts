@@ -46,6 +46,19 @@ export class OptionReader {
     return this.#letter(word);
   }
 
+  /** The word that comes next when it starts with `--` and goes on, or null: a long option, for those who have any. */
+  longWord(): Uint8Array | null {
+    const word = this.#in === 0 ? item(this.#argv, this.at) : null;
+    return word !== null && word.length > 2 && byteAt(word, 0) === DASH && byteAt(word, 1) === DASH ? word : null;
+  }
+
+  /** Takes the next word from the list: a long option, or the value of one. */
+  takeWord(): Uint8Array | null {
+    const word = item(this.#argv, this.at);
+    if (word !== null) this.at++;
+    return word;
+  }
+
   #letter(word: Uint8Array): OptionStep {
     const c = byteAt(word, this.#in);
     const letter = String.fromCharCode(c);

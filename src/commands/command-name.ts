@@ -31,6 +31,22 @@ function known(name: string): boolean {
   return false;
 }
 
+/** chpst's names with the `d` of Debian's daemontools in front: dsetuidgid and so on. */
+function isDaemontools(name: string): boolean {
+  switch (name) {
+    case "dchpst":
+    case "denvdir":
+    case "denvuidgid":
+    case "dpgrphack":
+    case "dsetlock":
+    case "dsetuidgid":
+    case "dsoftlimit":
+      return true;
+    default:
+      return false;
+  }
+}
+
 /**
  * The command for argv[0]: its own basename, or else the first link on the way
  * from it to the executable that bears a command's name. So /etc/init.d/web →
@@ -41,6 +57,7 @@ function known(name: string): boolean {
 export function commandName(kernel: Kernel, argv0: Uint8Array): string {
   const own = text(basename(argv0));
   if (known(own)) return own;
+  if (isDaemontools(own)) return "chpst";
   let path = argv0;
   const target = new Uint8Array(PATH_BYTES_MAX);
   for (let i = 0; i < LINKS_MAX && lastIndexOf(path, 47) >= 0; i++) {
