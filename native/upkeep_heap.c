@@ -10,7 +10,9 @@
  * Classes: multiples of 16 up to 512, then four steps to each doubling up to
  * 64 KiB; freed blocks wait in a list for their class.  Anything larger is
  * mapped and unmapped by itself.  Single-threaded, as upkeep is. */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>

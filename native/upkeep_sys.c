@@ -10,7 +10,9 @@
  *   - Paths carry no terminating NUL; a path with a NUL inside is EINVAL.
  *   - "Block" means NUL-terminated items one after the other (argv, environ).
  */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>

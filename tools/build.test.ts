@@ -16,7 +16,8 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { VERSION } from "../src/version.ts";
 import { run, tempDir } from "../test/support/lab.ts";
-import { NAMES, ROOT } from "./build.ts";
+import { NAMES } from "./build.ts";
+import { ROOT } from "./compile.ts";
 
 const PROGRAM = join(ROOT, "dist/bin/upkeep");
 const SIZE_MAX = 1024 * 1024;

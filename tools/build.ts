@@ -1,10 +1,11 @@
 /**
  * Builds the static executable: `node tools/build.ts [--main FILE] [--out FILE]`.
  *
- * dist/bin/upkeep and a relative symlink for every name it answers to. The
- * sanitized program is tools/sanitize.ts.
+ * dist/bin/upkeep and a relative symlink for every name it answers to. For the
+ * sanitized program see tools/sanitize.ts.
  */
 import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import {
   copyFileSync,
   existsSync,
@@ -20,9 +21,9 @@ import {
 } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { declaredFunctions, foreignFunctions, header, manifest } from "./ffi.ts";
+import { BUILD, compile, ROOT, type Target } from "./compile.ts";
+import { programFiles } from "./ffi.ts";
 
-export const ROOT = resolve(import.meta.dirname, "..");
 export const NAMES = [
   "runit",
   "runit-init",
@@ -41,54 +42,58 @@ export const NAMES = [
   "utmpset",
 ];
 
-export const BUILD = join(ROOT, "build");
+const RELEASE: Target = {
+  compiler: "musl-gcc",
+  flags: [
+    "-std=gnu11",
+    "-D_GNU_SOURCE",
+    "-DSCR_MUSL",
+    "-pthread",
+    "-Os",
+    "-ffunction-sections",
+    "-fdata-sections",
+    "-fno-math-errno",
+    "-fno-strict-aliasing",
+    "-fno-asynchronous-unwind-tables",
+    "-fno-stack-protector",
+  ],
+  directory: join(BUILD, "release"),
+  env: { SCRIPTC_TARGET: "x86_64-linux-musl" },
+};
 
-function run(command: string, args: readonly string[], env: Record<string, string> = {}): string {
-  return execFileSync(command, args, {
-    cwd: ROOT,
-    env: { ...process.env, ...env },
-    stdio: ["ignore", "pipe", "inherit"],
-  }).toString();
+const NATIVE = ["native/upkeep_sys.c", "native/upkeep_heap.c"];
+
+const LINK = [
+  "-static",
+  "-s",
+  "-Wl,--wrap=main",
+  "-Wl,--build-id=none",
+  "-Wl,-z,noseparate-code",
+  "-Wl,-z,norelro",
+  "-Wl,--gc-sections",
+];
+
+/** Of everything a build depends on: an equal one need not be made again. */
+function inputsHash(main: string): string {
+  const hash = createHash("sha256").update([...RELEASE.flags, ...LINK].join(" "));
+  const files = [...programFiles(join(ROOT, main)), ...NATIVE.map((file) => join(ROOT, file))];
+  const tools = ["tools/build.ts", "tools/compile.ts", "tools/ffi.ts", "package-lock.json"].map((file) => join(ROOT, file));
+  for (const file of [...files, ...tools.filter((file) => existsSync(file))])
+    hash.update(file.slice(ROOT.length)).update(readFileSync(file));
+  return hash.digest("hex");
 }
 
-/** Manifest and header from the C source; a declaration that does not fit it ends the build. */
-export function prepareForeign(main: string, objects: readonly string[], name: string): string {
-  const all = foreignFunctions(readFileSync(join(ROOT, "native/upkeep_sys.c"), "utf8"));
-  writeFileSync(join(BUILD, "upkeep_sys.h"), header(all));
-  const file = join(BUILD, `${name}.ffi.json`);
-  writeFileSync(file, manifest(declaredFunctions(join(ROOT, main), all), objects));
-  return file;
-}
-
-/** Runs the compiler; what it prints. */
-export function scriptc(main: string, rest: readonly string[], env: Record<string, string>): string {
-  const cache = join(BUILD, "cache");
-  mkdirSync(cache, { recursive: true, mode: 0o700 });
-  return run(join(ROOT, "node_modules/.bin/scriptc"), ["build", main, ...rest], {
-    PATH: `${join(ROOT, "node_modules/.bin")}:${process.env["PATH"] ?? ""}`,
-    SCRIPTC_CACHE_DIR: cache,
-    ...env,
-  });
-}
-
-const WARNINGS = ["-Wall", "-Wextra", "-Werror"];
-
-export function buildRelease(main: string, out: string): void {
+export async function buildRelease(main: string, out: string): Promise<void> {
   const name = basename(out);
-  const units = ["upkeep_sys", "upkeep_heap"];
-  const objects = units.map((unit) => join(BUILD, `${name}.${unit}.o`));
-  const ffi = prepareForeign(main, objects, name);
-  for (const [i, unit] of units.entries()) {
-    const object = objects[i] ?? "";
-    run("musl-gcc", ["-Os", "-ffunction-sections", ...WARNINGS, `-I${BUILD}`, "-c", `native/${unit}.c`, "-o", object]);
-  }
+  const stamp = join(BUILD, `${name}.inputs`);
+  const inputs = inputsHash(main);
+  if (existsSync(out) && existsSync(stamp) && readFileSync(stamp, "utf8") === `${inputs} ${out}`) return;
+  const objects = await compile(main, name, NATIVE, RELEASE);
   mkdirSync(dirname(out), { recursive: true });
   const fresh = join(BUILD, name);
-  scriptc(main, ["--backend", "llvm", "--strip", "--no-keep-c", "--ffi", ffi, "-o", fresh], {
-    SCRIPTC_TARGET: "x86_64-linux-musl",
-    SCRIPTC_LINKER: join(ROOT, "tools/link-musl"),
-  });
+  execFileSync(RELEASE.compiler, [...LINK, ...objects, "-lm", "-o", fresh], { stdio: "inherit" });
   install(fresh, out);
+  writeFileSync(stamp, `${inputs} ${out}`);
 }
 
 /** Puts a program in place at once, as the old one may be running; an equal one stays the same file. */
@@ -112,9 +117,8 @@ if (process.argv[1] === import.meta.filename) {
   const { values } = parseArgs({
     options: { main: { type: "string" }, out: { type: "string" } },
   });
-  mkdirSync(BUILD, { recursive: true });
   const out = resolve(values.out ?? join(ROOT, "dist/bin/upkeep"));
-  buildRelease(values.main ?? "src/main.ts", out);
+  await buildRelease(values.main ?? "src/main.ts", out);
   if (values.main === undefined) linkNames(dirname(out));
   process.stdout.write(`${out}: ${statSync(out).size} bytes\n`);
 }

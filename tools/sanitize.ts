@@ -9,24 +9,12 @@
  * and glibc, since the sanitizers know no musl. What is found is written to
  * dist/sanitize/reports; a test run fails when there is anything.
  */
-import { execFile, execFileSync, spawnSync } from "node:child_process";
-import { createHash } from "node:crypto";
-import {
-  chmodSync,
-  existsSync,
-  globSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
-import { basename, join } from "node:path";
-import { promisify } from "node:util";
-import { BUILD, linkNames, prepareForeign, ROOT, scriptc } from "./build.ts";
+import { execFileSync, spawnSync } from "node:child_process";
+import { chmodSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { linkNames } from "./build.ts";
+import { BUILD, compile, ROOT } from "./compile.ts";
 
-const WORK = join(BUILD, "sanitize");
 const OUT = join(ROOT, "dist/sanitize");
 const REPORTS = join(OUT, "reports");
 const MARK = join(OUT, "SANITIZED");
@@ -46,57 +34,10 @@ const FLAGS = [
   "-fno-strict-aliasing",
 ];
 
-const gcc = promisify(execFile);
-
-/** The runtime's sources this program needs, as the compiler names them. */
-function runtimeSources(ffi: string): { root: string; sources: string[] } {
-  const args = ["--print=native-link-info", "--ffi", ffi, "-o", join(WORK, "info.o")];
-  const info = JSON.parse(scriptc("src/main.ts", args, {}));
-  const sets: readonly { sources: string[] }[] = info.runtime_pack.source_sets;
-  return { root: info.runtime_pack.root, sources: sets.flatMap((set) => set.sources) };
-}
-
-/** Compiles a file unless that has been done with the same content and flags. */
-async function object(source: string, flags: readonly string[], stamp: string): Promise<string> {
-  const hash = createHash("sha256")
-    .update([...flags, stamp].join(" "))
-    .update(readFileSync(source));
-  const out = join(WORK, `${basename(source)}.${hash.digest("hex").slice(0, 16)}.o`);
-  if (!existsSync(out)) {
-    for (const old of globSync(join(WORK, `${basename(source)}.*.o`))) rmSync(old);
-    await gcc("gcc", [...flags, "-c", source, "-o", `${out}.new`], { cwd: ROOT, maxBuffer: 1 << 26 });
-    renameSync(`${out}.new`, out);
-  }
-  return out;
-}
-
-/** Two at a time. */
-async function pairs<T, R>(all: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
-  const results: R[] = [];
-  for (let i = 0; i < all.length; i += 2) results.push(...(await Promise.all(all.slice(i, i + 2).map(work))));
-  return results;
-}
-
 async function build(): Promise<void> {
-  mkdirSync(WORK, { recursive: true });
   mkdirSync(OUT, { recursive: true });
-  // The compiler links nothing here; that the library exists is all it asks.
-  const ffi = prepareForeign("src/main.ts", [join(ROOT, "native/upkeep_sys.c")], "sanitize");
-  const program = join(WORK, "upkeep.c");
-  const { root, sources } = runtimeSources(ffi);
-  scriptc("src/main.ts", ["--backend", "c", "--emit=c", "--ffi", ffi, "-o", program], {});
-  const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
-  const runtime = [...FLAGS, "-w", `-I${join(root, "src")}`, `-I${join(root, "vendor/ryu")}`];
-  const own = [...FLAGS, `-I${BUILD}`];
-  const objects = await pairs(
-    [
-      { source: program, flags: runtime, stamp: version },
-      { source: join(ROOT, "native/upkeep_sys.c"), flags: own, stamp: "" },
-      { source: join(ROOT, "tools/audit.c"), flags: own, stamp: "" },
-      ...sources.map((path) => ({ source: join(root, path), flags: runtime, stamp: version })),
-    ],
-    ({ source, flags, stamp }) => object(source, flags, stamp),
-  );
+  const target = { compiler: "gcc", flags: FLAGS, directory: join(BUILD, "sanitize"), env: {} };
+  const objects = await compile("src/main.ts", "upkeep", ["native/upkeep_sys.c", "tools/audit.c"], target);
   const wraps = ["main", "k_exit", "_Exit"].map((name) => `-Wl,--wrap=${name}`);
   const out = join(OUT, "upkeep");
   execFileSync("gcc", [...FLAGS, ...wraps, "-Wl,--gc-sections", ...objects, "-lm", "-o", `${out}.new`], { stdio: "inherit" });

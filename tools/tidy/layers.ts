@@ -10,7 +10,7 @@ import type { Rule } from "./source.ts";
 const MAY: Readonly<Record<string, readonly string[]>> = {
   base: ["base"],
   formats: ["base", "formats", "type:kernel"],
-  core: ["base", "formats", "core", "type:kernel"],
+  core: ["base", "formats", "core", "type:kernel", "version"],
   kernel: ["base", "formats", "kernel"],
   reactor: ["base", "kernel"],
   host: ["base", "formats", "core", "kernel", "reactor", "host"],
