@@ -4,7 +4,8 @@
  * shown to sv that no real service would hold still in.
  */
 import { execFileSync } from "node:child_process";
-import { closeSync, constants, mkdirSync, openSync, readSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, constants, mkdirSync, mkdtempSync, openSync, readSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { packStatus, type Status } from "../../src/formats/status.ts";
@@ -21,6 +22,20 @@ function bytesOf(shown: Shown): Uint8Array {
   return packStatus({ since, pid: 0, paused: false, want: "up", gotTerm: false, state: "down", ...fields });
 }
 
+/** Node makes no FIFOs, and a program each would take most of a test's time: some are made ahead and moved into place. */
+const POOL_SIZE = 200;
+const pool: string[] = [];
+
+function placeFifo(path: string): void {
+  if (pool.length === 0) {
+    const dir = mkdtempSync(join(tmpdir(), "upkeep-fifos-"));
+    process.on("exit", () => rmSync(dir, { recursive: true, force: true }));
+    for (let i = 0; i < POOL_SIZE; i++) pool.push(join(dir, `${i}`));
+    execFileSync("mkfifo", ["-m", "600", ...pool]);
+  }
+  renameSync(pool.pop() ?? "", path);
+}
+
 export class FakeRunsv {
   readonly dir: string;
   readonly #control: number;
@@ -32,7 +47,8 @@ export class FakeRunsv {
     this.dir = dir;
     const supervise = join(dir, "supervise");
     mkdirSync(supervise, { recursive: true });
-    execFileSync("mkfifo", ["-m", "600", join(supervise, "ok"), join(supervise, "control")]);
+    placeFifo(join(supervise, "ok"));
+    placeFifo(join(supervise, "control"));
     this.#control = openSync(join(supervise, "control"), constants.O_RDWR | constants.O_NONBLOCK);
     this.#ok = openSync(join(supervise, "ok"), constants.O_RDONLY | constants.O_NONBLOCK);
     this.show(shown);
