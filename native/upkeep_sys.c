@@ -51,7 +51,13 @@ static int g_argc;
 static char **g_argv;
 int __real_main(int, char **, char **);
 int __wrap_main(int, char **, char **);
-int __wrap_main(int c, char **v, char **e) { g_argc = c; g_argv = v; return __real_main(c, v, e); }
+static sigset_t g_mask; /* what the process was born with */
+int __wrap_main(int c, char **v, char **e) {
+  g_argc = c;
+  g_argv = v;
+  sigprocmask(SIG_BLOCK, 0, &g_mask);
+  return __real_main(c, v, e);
+}
 
 static void put32(const uint8_t *b, size_t at, uint32_t v) { memcpy(OUT(b) + at, &v, 4); }
 static void put64(const uint8_t *b, size_t at, uint64_t v) { memcpy(OUT(b) + at, &v, 8); }
@@ -338,9 +344,17 @@ int32_t k_sigmask(double how, double lo, double hi) {
   bits_to_set(&s, lo, hi);
   RET(sigprocmask((int)how, &s, 0));
 }
+/* Signals that are ignored (nohup(1), a careless parent) would never arrive,
+ * and with SIGCHLD ignored children leave no status: they are default from here on. */
 int32_t k_signalfd(double fd, double lo, double hi) {
   sigset_t s;
+  struct sigaction a;
   bits_to_set(&s, lo, hi);
+  for (int i = 1; i < 65; i++) {
+    if (sigismember(&s, i) != 1 || sigaction(i, 0, &a) < 0 || a.sa_handler != SIG_IGN) continue;
+    a.sa_handler = SIG_DFL;
+    sigaction(i, &a, 0);
+  }
   RET(signalfd((int)fd, &s, SFD_CLOEXEC | SFD_NONBLOCK));
 }
 /* Disposition of one signal: 0 default, 1 ignore. */
@@ -389,7 +403,7 @@ int32_t k_fork(void) {
  *   dir    directory descriptor to change to, or < 0
  *   moves  pairs i32 from, to: dup2, or close `to` when from < 0
  *   opt    u32: flags (1 setsid, 2 setpgid, 4 ctty on fd 0, 8 env is empty: keep ours,
- *          16 new foreground group), mask lo, hi, default lo, hi, record fd, record at
+ *          16 new foreground group, 32 mask: also what we were born with), mask lo, hi, default lo, hi, record fd, record at
  *   out    u32 errno of a failed exec or set-up step, u32 which (1 set-up, 2 chdir, 3 exec)
  * Before exec the child writes its pid (u32) into the record, so that the
  * record is on disk before the process can matter.  A child that cannot exec
@@ -428,6 +442,7 @@ static int run_child(double dir, const char *path, char **argv, char **envp, con
   a.sa_handler = SIG_DFL;
   for (int s = 1; s < 65; s++) if (dfl >> (s - 1) & 1) sigaction(s, &a, 0);
   bits_to_set(&mask, get32(opt, 4), get32(opt, 8));
+  for (int s = 1; s < 65; s++) if (flags & 32 && sigismember(&g_mask, s) == 1 && !(dfl >> (s - 1) & 1)) sigaddset(&mask, s);
   sigprocmask(SIG_SETMASK, &mask, 0);
   *step = 3;
   execve(path, argv, envp);

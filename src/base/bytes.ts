@@ -35,6 +35,16 @@ export function equal(a: Uint8Array, b: Uint8Array): boolean {
   return true;
 }
 
+/** Byte order: < 0, 0 or > 0. */
+export function compare(a: Uint8Array, b: Uint8Array): number {
+  const n = a.length < b.length ? a.length : b.length;
+  for (let i = 0; i < n; i++) {
+    const d = a[i]! - b[i]!;
+    if (d !== 0) return d;
+  }
+  return a.length - b.length;
+}
+
 /** First place of `byte` at or after `from`, or -1. */
 export function indexOf(b: Uint8Array, byte: number, from: number): number {
   for (let i = from < 0 ? 0 : from; i < b.length; i++) if (b[i]! === byte) return i;

@@ -3,7 +3,9 @@
  * start and to stop goes out. No clock, no I/O.
  *
  * An entry is known by device and inode of its directory, not by its name: two
- * links to one directory make one runsv, named after the one seen first.
+ * links to one directory make one runsv, named after the one that sorts first
+ * (compat: doc/differences.md, runsvdir-name; runit's is the first in the order
+ * of the directory, which is anybody's guess).
  *
  * Entry states
  *   waiting   no runsv; one is started when `startAt` has come
@@ -12,6 +14,7 @@
  *             When the directory comes back, the entry waits for that end, so
  *             that there never are two.
  */
+import { compare } from "../base/bytes.ts";
 import { after, earlier, type Instant, instant, NO_PID, type Pid } from "../base/units.ts";
 
 /** At least this long from one start of a runsv to the next. */
@@ -140,8 +143,8 @@ export class Scan {
       this.#entries.push(entry);
       return;
     }
-    // A second link to the same directory in one scan changes nothing; a renamed one counts from the next start.
-    if (!known.seen) known.name = f.name;
+    // A renamed link counts from the next start.
+    if (!known.seen || compare(f.name, known.name) < 0) known.name = f.name;
     known.seen = true;
     known.leaving = false;
   }

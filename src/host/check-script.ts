@@ -11,6 +11,7 @@ import { ascii } from "../base/bytes.ts";
 import { after, type DurationMs, type Fd, type Instant, pid } from "../base/units.ts";
 import type { StatusBytes } from "../formats/status.ts";
 import { ENOENT, EPOLLIN, SIGKILL, WNOHANG } from "../kernel/constants.ts";
+import { SPAWN_KEEP_MASK } from "../kernel/kernel.ts";
 import type { Part, Reactor } from "../reactor.ts";
 import { openServiceDirectory, type ServicePlace, scratchStat } from "./supervise-dir.ts";
 
@@ -98,7 +99,7 @@ export class CheckScript {
       argv: ARGV,
       env: null,
       moves: [{ from: -1, to: 1 }],
-      flags: 0,
+      flags: SPAWN_KEEP_MASK,
       blocked: [],
       defaults: [],
       recordFd: -1,

@@ -7,25 +7,13 @@ import { ascii } from "../base/bytes.ts";
 import { errorText } from "../base/error-text.ts";
 import { earlier, type Fd, type Instant, instant, NO_PID, type Pid, pid } from "../base/units.ts";
 import { type Command, commandOf, letterOf } from "../core/control.ts";
-import { finishArguments, type Program, type Service, type ServiceEvent, STATUS_UNKNOWN, THROTTLE_MS } from "../core/service.ts";
-import { ADOPT_PID_AT } from "../formats/adopt.ts";
+import { type Program, type Service, type ServiceEvent, STATUS_UNKNOWN, THROTTLE_MS } from "../core/service.ts";
 import { packTai64n, unpackTai64n } from "../formats/tai64n.ts";
-import {
-  ECHILD,
-  ENOENT,
-  EPOLLIN,
-  O_CLOEXEC,
-  O_NONBLOCK,
-  O_RDONLY,
-  SIGCHLD,
-  SIGKILL,
-  SIGPIPE,
-  SIGTERM,
-  WNOHANG,
-} from "../kernel/constants.ts";
-import { type Kernel, type Move, type Spawned, STEP_CHDIR, STEP_SETUP, Stat } from "../kernel/kernel.ts";
+import { ECHILD, ENOENT, EPOLLIN, O_CLOEXEC, O_NONBLOCK, O_RDONLY, SIGKILL, WNOHANG } from "../kernel/constants.ts";
+import { type Kernel, type Move, type Spawned, Stat } from "../kernel/kernel.ts";
 import { procStat } from "../kernel/proc.ts";
 import { Part, type Reactor } from "../reactor.ts";
+import { hookSpawn, programSpawn, whyNotStarted } from "./service-programs.ts";
 import { StateDirectory } from "./state-directory.ts";
 
 /** What an instance needs of its owner. */
@@ -40,9 +28,6 @@ export abstract class InstanceOwner extends Part {
   /** Something happened: look whether the supervisor itself has to act. */
   abstract settled(now: Instant): void;
 }
-
-/** Signals runsv blocks; its children get their default action, and an empty mask. Others are inherited. */
-export const RUNSV_SIGNALS: readonly number[] = [SIGCHLD, SIGTERM, SIGPIPE];
 
 /** State files that could not be written are tried again after this long. */
 const REWRITE_MS = 1000;
@@ -61,6 +46,8 @@ export class Instance extends Part {
   #adoptedFd: Fd = -1;
   /** State files are to be written again at this moment. */
   #rewriteAt: Instant | null = null;
+  /** Why they could not be written, as it was last said. */
+  #told: string | null = null;
   /** A predecessor died between deciding to start a process and recording it. */
   #recheckRecord = false;
   #listening = true;
@@ -273,7 +260,7 @@ export class Instance extends Part {
       return;
     }
     record.pid = spawned.pid;
-    if (spawned.execErrno !== 0) this.#explain(program, spawned);
+    if (spawned.execErrno !== 0) this.#owner.fatal(whyNotStarted(program, this.machine.isLog, spawned));
     events.push({ kind: "started", pid: pid(spawned.pid) });
   }
 
@@ -298,36 +285,11 @@ export class Instance extends Part {
         return null;
       }
     }
-    const path = program === "run" ? ascii("./run") : ascii("./finish");
-    const argv: Uint8Array[] = [path];
-    if (program === "finish") {
-      const args = finishArguments(this.machine.lastStatus);
-      argv.push(ascii(args.code));
-      argv.push(ascii(args.signal));
-    }
-    const spawned = this.#kernel.spawn({
-      dir,
-      path,
-      argv,
-      env: null,
-      moves: this.#owner.moves(isLog),
-      flags: 0,
-      blocked: [],
-      defaults: RUNSV_SIGNALS,
-      recordFd: this.files.recordFd,
-      recordAt: ADOPT_PID_AT,
-    });
+    const spawned = this.#kernel.spawn(
+      programSpawn(dir, program, this.machine.lastStatus, this.#owner.moves(isLog), this.files.recordFd),
+    );
     if (isLog) this.#kernel.close(dir);
     return spawned;
-  }
-
-  #explain(program: Program, spawned: Spawned): void {
-    const error = errorText(spawned.execErrno);
-    const isLog = this.machine.isLog;
-    if (spawned.step === STEP_SETUP) {
-      this.#owner.fatal(`unable to setup filedescriptor for ${isLog ? "./log/run" : `./${program}`}: ${error}`);
-    } else if (spawned.step === STEP_CHDIR) this.#owner.fatal(`unable to change directory to ${isLog ? "./log" : "."}: ${error}`);
-    else this.#owner.fatal(`unable to start ${isLog ? "log/" : ""}./${program}: ${error}`);
   }
 
   #startHook(command: Command, events: ServiceEvent[]): void {
@@ -340,24 +302,14 @@ export class Instance extends Part {
       events.push({ kind: "hookEnded", handled: false });
       return;
     }
-    const spawned = this.#kernel.spawn({
-      dir: this.#owner.serviceFd,
-      path,
-      argv: [path],
-      env: null,
-      moves: this.#owner.moves(false),
-      flags: 0,
-      blocked: [],
-      defaults: RUNSV_SIGNALS,
-      recordFd: -1,
-      recordAt: 0,
-    });
+    const spawned = this.#kernel.spawn(hookSpawn(this.#owner.serviceFd, path, this.#owner.moves(false)));
     if (spawned.pid < 0) {
       this.#owner.warn(`unable to fork for control/${letterOf(command)}: ${errorText(-spawned.pid)}`);
       events.push({ kind: "hookEnded", handled: false });
       return;
     }
-    if (spawned.execErrno !== 0) this.#owner.fatal(`unable to run control/${letterOf(command)}: ${errorText(spawned.execErrno)}`);
+    // compat: the question mark is part of the message.
+    if (spawned.execErrno !== 0) this.#owner.fatal(`unable to run control/?: ${errorText(spawned.execErrno)}`);
     this.#hookPid = pid(spawned.pid);
   }
 
@@ -382,8 +334,10 @@ export class Instance extends Part {
     record.writtenBootMs = this.#kernel.bootTimeMs();
     this.files.writeRecord();
     const problem = this.files.writeFiles(m, unpackTai64n(record.label, 0));
-    this.#rewriteAt = problem === null ? null : instant(now + REWRITE_MS);
-    if (problem !== null) this.#owner.warn(problem);
+    this.#rewriteAt = problem === null || this.files.removed ? null : instant(now + REWRITE_MS);
+    // Told once, not each second: compat: doc/differences.md, runsv-rewrite.
+    if (problem !== null && problem !== this.#told) this.#owner.warn(problem);
+    this.#told = problem;
   }
 
   #readControl(now: Instant): void {

@@ -6,8 +6,9 @@ import { AT_FDCWD, EPOLLIN, SIGCHLD, SIGTERM, SIGUSR2, WNOHANG } from "../kernel
 import type { Kernel } from "../kernel/kernel.ts";
 import { complain } from "../kernel/output.ts";
 import { Part, Reactor } from "../reactor.ts";
-import { RUNSV_SIGNALS } from "./instance.ts";
+
 import { installRecovery, provokeTrap, recoveredWord, trapSignals } from "./recovery.ts";
+import { RUNSV_SIGNALS } from "./service-programs.ts";
 import { openDirectory } from "./state-directory.ts";
 import { type Inherited, Supervisor } from "./supervisor.ts";
 

@@ -7,8 +7,8 @@ import { ascii, concat, EMPTY, split, text } from "../base/bytes.ts";
 import { errorText } from "../base/error-text.ts";
 import type { Fd } from "../base/units.ts";
 import type { ScanEntry } from "../core/scan.ts";
-import { AT_FDCWD, ENOENT, O_CLOEXEC, SIGALRM, SIGCHLD, SIGHUP, SIGPIPE, SIGTERM, SIGUSR1 } from "../kernel/constants.ts";
-import { type Kernel, SPAWN_SETSID, Stat } from "../kernel/kernel.ts";
+import { AT_FDCWD, ENOENT, O_CLOEXEC, SIGCHLD, SIGHUP, SIGTERM } from "../kernel/constants.ts";
+import { type Kernel, SPAWN_KEEP_MASK, SPAWN_SETSID, Stat } from "../kernel/kernel.ts";
 import { closeAllBut, environmentValue, setDescriptorLimit, setTitle } from "../kernel/self.ts";
 import { superviseService } from "./runsv-process.ts";
 import { RunsvStarter } from "./scanner.ts";
@@ -16,8 +16,8 @@ import { RunsvStarter } from "./scanner.ts";
 const NUL = new Uint8Array(1);
 const COLON = 58;
 
-/** Signals runsvdir touches; a runsv gets their default action. */
-const TOUCHED: readonly number[] = [SIGCHLD, SIGHUP, SIGTERM, SIGALRM, SIGPIPE, SIGUSR1];
+/** Signals whose action is the default one in a runsv; all others are inherited. */
+const RESTORED: readonly number[] = [SIGCHLD, SIGHUP, SIGTERM];
 
 /** The first executable `name` on PATH (unset: /bin:/usr/bin); empty when there is none. */
 export function findProgram(kernel: Kernel, name: Uint8Array): Uint8Array {
@@ -112,9 +112,9 @@ export class NativeRunsvStarter extends RunsvStarter {
       argv: [ascii("runsv"), entry.name],
       env: null,
       moves: [],
-      flags: this.#ownSession ? SPAWN_SETSID : 0,
+      flags: SPAWN_KEEP_MASK | (this.#ownSession ? SPAWN_SETSID : 0),
       blocked: [],
-      defaults: TOUCHED,
+      defaults: RESTORED,
       recordFd: -1,
       recordAt: 0,
     });

@@ -15,7 +15,8 @@ import type { Service } from "../core/service.ts";
 import { ADOPT_BYTES, AdoptRecord } from "../formats/adopt.ts";
 import { packStatus } from "../formats/status.ts";
 import {
-  EEXIST,
+  EINVAL,
+  ENOENT,
   LOCK_EX,
   LOCK_NB,
   O_APPEND,
@@ -104,6 +105,12 @@ export class StateDirectory {
     return null;
   }
 
+  /** The directory was removed: nobody can read what would be written. */
+  get removed(): boolean {
+    const stat = new Stat();
+    return this.#kernel.fstat(this.#dir, stat) >= 0 && stat.nlink === 0;
+  }
+
   /** The record as the predecessor left it; false when there is none of this boot. */
   readRecord(bootId: Uint8Array): boolean {
     const n = this.#recordFd < 0 ? 0 : this.#kernel.pread(this.#recordFd, this.record.raw, 0);
@@ -152,10 +159,11 @@ export class StateDirectory {
 
   #makeDirectory(service: Fd): string | null {
     const k = this.#kernel;
-    if (k.mkdir(service, ascii("supervise"), 0o700) !== -EEXIST) return null;
+    if (k.mkdir(service, ascii("supervise"), 0o700) >= 0) return null;
     const target = new Uint8Array(LINK_BYTES_MAX + 1);
     const n = k.readlink(service, ascii("supervise"), target);
-    if (n < 0) return null;
+    if (n === -ENOENT || n === -EINVAL) return null;
+    if (n < 0) return `unable to readlink ./${this.#name}: ${errorText(-n)}`;
     if (n > LINK_BYTES_MAX) return `unable to readlink ./${this.#name}: name too long`;
     // compat: the target itself is made, its parents are not; an error shows at the next step.
     k.mkdir(service, target.slice(0, n), 0o700);

@@ -1,25 +1,60 @@
-/** How long a service has been in its state. */
+/**
+ * How long a service has been in its state. The label of supervise/status is
+ * wall time, and a wall clock that was set (a machine without a battery that
+ * meets its time server: 129651272 s) makes nonsense of the difference. So the
+ * supervisor's record for its successor (formats/adopt.ts), which has the same
+ * moment on the boot clock, is believed when it speaks of the same label and
+ * the same boot. A runsv of runit leaves none: then the wall clock counts
+ * (compat: doc/differences.md, sv-age).
+ */
+import { ascii, equal } from "../base/bytes.ts";
+import { ADOPT_BYTES, AdoptRecord } from "../formats/adopt.ts";
 import type { StatusBytes } from "../formats/status.ts";
+import { TAI64N_BYTES } from "../formats/tai64n.ts";
+import { O_RDONLY } from "../kernel/constants.ts";
 import type { Kernel } from "../kernel/kernel.ts";
-import type { ServicePlace } from "./supervise-dir.ts";
+import { bootId } from "../kernel/proc.ts";
+import { openSupervise, type ServicePlace } from "./supervise-dir.ts";
+
+const ADOPT = ascii("supervise/adopt");
 
 /** Counts ages from one reading of the clocks to the next. */
 export class Age {
   readonly #kernel: Kernel;
+  readonly #record: AdoptRecord = new AdoptRecord();
+  #bootId: Uint8Array | null = null;
   #wallSeconds = -1;
+  #bootMs = -1;
 
   constructor(kernel: Kernel) {
     this.#kernel = kernel;
   }
 
+  /** Time has passed. */
   refresh(): void {
     this.#wallSeconds = -1;
   }
 
-  /** Whole seconds since the last transition, never negative. */
-  seconds(_place: ServicePlace, status: StatusBytes): number {
-    if (this.#wallSeconds < 0) this.#wallSeconds = this.#kernel.wall().seconds;
-    const since = status.sinceSeconds;
-    return this.#wallSeconds < since ? 0 : this.#wallSeconds - since;
+  /** Whole seconds since the last transition of the service whose status was read, never negative. */
+  seconds(place: ServicePlace, status: StatusBytes): number {
+    if (this.#wallSeconds < 0) {
+      this.#wallSeconds = this.#kernel.wall().seconds;
+      this.#bootMs = this.#kernel.bootTimeMs();
+    }
+    if (this.#readRecord(place, status)) return Math.max(0, Math.floor((this.#bootMs - this.#record.sinceBootMs) / 1000));
+    return Math.max(0, this.#wallSeconds - status.sinceSeconds);
+  }
+
+  /** Whether there is a record of this very transition. */
+  #readRecord(place: ServicePlace, status: StatusBytes): boolean {
+    const k = this.#kernel;
+    const fd = openSupervise(k, place, ADOPT, O_RDONLY);
+    if (fd < 0) return false;
+    const n = k.read(fd, this.#record.raw);
+    k.close(fd);
+    if (n !== ADOPT_BYTES || !equal(this.#record.label, status.raw.subarray(0, TAI64N_BYTES))) return false;
+    const id = this.#bootId ?? bootId(k);
+    this.#bootId = id;
+    return this.#record.ofBoot(id);
   }
 }

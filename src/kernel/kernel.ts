@@ -91,7 +91,7 @@ export type Spawn = {
   readonly moves: readonly Move[];
   /** SPAWN_* bits. */
   readonly flags: number;
-  /** Signals blocked in the program. */
+  /** Signals blocked in the program (see SPAWN_KEEP_MASK). */
   readonly blocked: readonly number[];
   /** Signals set to their default action in the program; others are inherited. */
   readonly defaults: readonly number[];
@@ -106,6 +106,8 @@ export const SPAWN_SETPGID = 2;
 export const SPAWN_CTTY = 4;
 /** Own process group, put in the foreground of the terminal on descriptor 0. */
 export const SPAWN_FOREGROUND = 16;
+/** Signals that were blocked when this process was started stay blocked, but for `defaults`. */
+export const SPAWN_KEEP_MASK = 32;
 
 /**
  * pid < 0: no child, -errno. Otherwise the child exists; when execErrno is not
@@ -172,6 +174,7 @@ export abstract class Kernel {
 
   /** Replaces the set of blocked signals. */
   abstract blockSignals(signals: readonly number[]): number;
+  /** Signals that were ignored get their default action, so that they arrive. Block them, too. */
   abstract signalfd(signals: readonly number[]): Fd;
   /** Next signal from a signalfd, or -EAGAIN. */
   abstract readSignal(fd: Fd): number;
