@@ -633,10 +633,37 @@ int32_t k_crash_handler(const uint8_t *p, size_t pn, const uint8_t *av, size_t a
     if (sigaction(fatal[i], &a, 0) < 0) return -errno;
   return 0;
 }
-/* Whether descriptor fd stays open across a crash. */
+/* Whether descriptor fd, one of our own, stays open across a crash. One that did is ours alone again from here on. */
 int32_t k_crash_keep(double fd, double keep) {
   if (!(fd >= 3 && fd < 1024)) return -EINVAL;
   uint32_t i = (uint32_t)fd, bit = 1u << (i % 32);
   g_crash_keep[i / 32] = keep ? g_crash_keep[i / 32] | bit : g_crash_keep[i / 32] & ~bit;
-  return 0;
+  return keep ? fcntl((int)fd, F_SETFD, FD_CLOEXEC) : 0;
+}
+
+/* --- what a forked child keeps ------------------------------------------ */
+
+static uint32_t g_given[1024 / 32];
+/* Remembers the descriptors this process was started with: call before any is opened. */
+void k_note_descriptors(void) {
+  for (int fd = 3; fd < 1024; fd++)
+    if (fcntl(fd, F_GETFD) == 0) g_given[fd / 32] |= 1u << (fd % 32);
+}
+/* What exec(2) would do in a forked child that goes on without: closes what its
+ * parent opened for itself, but for a and b (either may be -1). */
+void k_close_private(double a, double b) {
+  int low = (int)(a < b ? a : b), high = (int)(a < b ? b : a), from = 3;
+  for (int fd = 3; fd < 1024; fd++) {
+    int given = (g_given[fd / 32] & ~g_crash_keep[fd / 32]) >> (fd % 32) & 1;
+    if (!given && fd != low && fd != high) continue;
+    if (fd > from) k_close_range(from, fd - 1);
+    from = fd + 1;
+  }
+  for (int i = 0; i < 2; i++) {
+    int fd = i ? high : low;
+    if (fd < from) continue;
+    if (fd > from) k_close_range(from, fd - 1);
+    from = fd + 1;
+  }
+  k_close_range(from, 4294967295.0);
 }

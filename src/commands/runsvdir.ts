@@ -27,7 +27,7 @@ import {
 } from "../kernel/constants.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { complain } from "../kernel/output.ts";
-import { becomeProgram, raiseDescriptorLimit, setCommandLine } from "../kernel/self.ts";
+import { becomeProgram, noteDescriptors, raiseDescriptorLimit, setCommandLine } from "../kernel/self.ts";
 import { Part, Reactor } from "../reactor.ts";
 
 /** What the command line says. */
@@ -145,11 +145,12 @@ class RunsvdirSignals extends Part {
 export function runsvdir(kernel: Kernel, given: readonly Uint8Array[]): number {
   const own = item(given, 0) ?? EMPTY;
   const numbers = recoveredNumbers(item(given, 1) ?? EMPTY);
+  noteDescriptors();
   const argv: Uint8Array[] = [own];
   for (let i = numbers === null ? 1 : 2; i < given.length; i++) argv.push(given[i]!);
   const args = parse(argv);
   if (args === null) {
-    complain(kernel, `usage: ${text(own)} [-P] dir [log]\n\n`);
+    complain(kernel, `usage: ${text(own)} [-P] dir\n\n`);
     return 1;
   }
   // Also the copy of the environment that the first change of a title costs: once here, not in each child.

@@ -9,7 +9,7 @@ import type { Fd } from "../base/units.ts";
 import type { ScanEntry } from "../core/scan.ts";
 import { AT_FDCWD, ENOENT, O_CLOEXEC, SIGCHLD, SIGHUP, SIGTERM } from "../kernel/constants.ts";
 import { type Kernel, SPAWN_KEEP_MASK, SPAWN_SETSID, Stat } from "../kernel/kernel.ts";
-import { closeAllBut, environmentValue, setDescriptorLimit, setTitle } from "../kernel/self.ts";
+import { closePrivate, environmentValue, setDescriptorLimit, setTitle } from "../kernel/self.ts";
 import { superviseService } from "./runsv-process.ts";
 import { RunsvStarter } from "./scanner.ts";
 
@@ -98,7 +98,7 @@ export class NativeRunsvStarter extends RunsvStarter {
     const k = this.#kernel;
     if (this.#ownSession) k.setsid();
     k.fchdir(dir);
-    closeAllBut(3, entry.pipeRead, write);
+    closePrivate(entry.pipeRead, write);
     setDescriptorLimit(this.#limits);
     setTitle(concat([ascii("runsv"), NUL, entry.name]), "runsv");
     const inherited = { lock: -1, logLock: -1, pipeRead: entry.pipeRead, pipeWrite: write };

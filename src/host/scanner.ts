@@ -52,6 +52,8 @@ export class Scanner extends Part {
   /** Look inside even if the directory seems unchanged. */
   #check = true;
   #seenOnce = false;
+  /** Not before this moment is it told again that the directory is missing. */
+  #warnAt: Instant = instant(0);
   #dev = 0;
   #ino = 0;
   #mtime = 0;
@@ -137,14 +139,21 @@ export class Scanner extends Part {
     const stat = new Stat();
     const r = this.#kernel.stat(AT_FDCWD, this.#path, 0, stat);
     if (r < 0) {
-      this.#output.warn(`unable to stat ${text(this.#path)}: ${errorText(-r)}`);
+      this.#warnMissing(-r, now);
       this.#watch.close();
       this.#ino = 0;
-      this.#lookAt = after(now, this.#seenOnce ? POLL_MS : AGAIN_MS);
+      this.#lookAt = after(now, AGAIN_MS);
     } else if (this.#check || this.#changed(stat)) this.#scanNow(stat, now);
     else this.#lookAt = after(now, this.#watch.active ? SAFETY_MS : POLL_MS);
     this.#perform(this.scan.due(now), now);
     this.#schedule();
+  }
+
+  /** compat: told at every look before the directory was there for the first time, then every 5 s. */
+  #warnMissing(errno: number, now: Instant): void {
+    if (this.#seenOnce && now < this.#warnAt) return;
+    this.#warnAt = after(now, POLL_MS);
+    this.#output.warn(`unable to stat ${text(this.#path)}: ${errorText(errno)}`);
   }
 
   #changed(stat: Stat): boolean {

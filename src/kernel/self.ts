@@ -8,7 +8,8 @@ declare function kSetTitle(b: Uint8Array): number;
 declare function kSetName(b: Uint8Array): number;
 declare function kCrashHandler(p: Uint8Array, av: Uint8Array, f: Uint8Array): number;
 declare function kCrashKeep(fd: number, keep: number): number;
-declare function kCloseRange(first: number, last: number): number;
+declare function kNoteDescriptors(): void;
+declare function kClosePrivate(a: number, b: number): void;
 declare function kExec(p: Uint8Array, av: Uint8Array, ev: Uint8Array, keep: number): number;
 declare function kGetrlimit(what: number, b: Uint8Array): number;
 declare function kSetrlimit(what: number, b: Uint8Array): number;
@@ -65,22 +66,17 @@ export function keepOnCrash(fd: Fd, keep: boolean): void {
   kCrashKeep(fd, keep ? 1 : 0);
 }
 
-const FD_LAST = 4294967295;
+/** Remembers the descriptors this process was started with; call before any is opened. */
+export function noteDescriptors(): void {
+  kNoteDescriptors();
+}
 
-/** Closes every descriptor from `first` on but two (either may be -1): a forked child's way out of its parent's table. */
-export function closeAllBut(first: Fd, a: Fd, b: Fd): void {
-  const low = Math.min(a, b);
-  const high = Math.max(a, b);
-  let from = first;
-  if (low >= from) {
-    if (low > from) kCloseRange(from, low - 1);
-    from = low + 1;
-  }
-  if (high >= from) {
-    if (high > from) kCloseRange(from, high - 1);
-    from = high + 1;
-  }
-  kCloseRange(from, FD_LAST);
+/**
+ * In a forked child that goes on without exec: closes what exec would have
+ * closed, all but what `noteDescriptors` saw, `a` and `b` (either may be -1).
+ */
+export function closePrivate(a: Fd, b: Fd): void {
+  kClosePrivate(a, b);
 }
 
 const RLIMIT_NOFILE = 7;

@@ -3,7 +3,7 @@
  * replaced, the next one finds the living processes and goes on with them.
  */
 import assert from "node:assert/strict";
-import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { type Child, run, serviceDir, start, tempDir, UPKEEP, until } from "../support/lab.ts";
@@ -33,6 +33,13 @@ function pidOf(dir: string): number {
 async function running(dir: string): Promise<number> {
   await until(`${dir} runs`, () => status(dir) === "run\n" && pidOf(dir) > 0);
   return pidOf(dir);
+}
+
+/** The files a process has open, for comparison: without the shell's own copies. */
+function openIn(process: number): string[] {
+  return readdirSync(`/proc/${process}/fd`)
+    .filter((fd) => Number(fd) < 10)
+    .map((fd) => `${fd} ${readlinkSync(`/proc/${process}/fd/${fd}`)}`);
 }
 
 /** The stack's place (proc(5) startstack) is drawn anew by each exec. */
@@ -169,7 +176,10 @@ for (const kind of ["index", "stack"]) {
     assert.equal(pidOf(dir), service);
     assert.equal(pidOf(join(dir, "log")), log);
     const sv = UPKEEP.program("sv");
+    const descriptors = openIn(service);
     assert.equal((await run(sv, ["-w", "20", "restart", dir])).code, 0);
+    // What runsv kept for itself across the trap, its lock above all, is not for the service.
+    assert.deepEqual(openIn(await running(dir)), descriptors);
     assert.equal((await run(sv, ["-w", "20", "exit", dir])).code, 0);
     assert.deepEqual(await child.exited, { code: 0, signal: null });
     assertWhole(readFileSync(join(dir, "log/lines"), "latin1"));

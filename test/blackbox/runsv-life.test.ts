@@ -37,230 +37,232 @@ const ENDS: readonly (readonly [string, string])[] = [
   ["exec /no/such", "127 0"],
 ];
 
-together("finish", () => {
-  both("its arguments", async (tools, dir, t) => {
-    for (const [i, [end]] of ENDS.entries()) {
-      serviceDir(join(dir, `s${i}`), { run: `#!/bin/sh\n${end}\n`, finish: '#!/bin/sh\necho "$@" >>ended\nsleep 1000\n' });
-      start(t, tools.program("runsv"), [`s${i}`], { cwd: dir });
-    }
-    for (const [i, [end, want]] of ENDS.entries()) {
-      assert.deepEqual(await new Service(join(dir, `s${i}`)).has("ended"), [want], end);
-    }
-  });
-
-  both("its second argument is 128 more with a core", async (tools, dir, t) => {
-    const { s } = launch(t, tools, dir, {
-      run: "#!/bin/sh\nulimit -c unlimited\nkill -SEGV $$\n",
-      finish: '#!/bin/sh\necho "$@" >>ended\nsleep 1000\n',
+together("runsv-life", () => {
+  together("finish", () => {
+    both("its arguments", async (tools, dir, t) => {
+      for (const [i, [end]] of ENDS.entries()) {
+        serviceDir(join(dir, `s${i}`), { run: `#!/bin/sh\n${end}\n`, finish: '#!/bin/sh\necho "$@" >>ended\nsleep 1000\n' });
+        start(t, tools.program("runsv"), [`s${i}`], { cwd: dir });
+      }
+      for (const [i, [end, want]] of ENDS.entries()) {
+        assert.deepEqual(await new Service(join(dir, `s${i}`)).has("ended"), [want], end);
+      }
     });
-    // Where no core can be written (a limit from above, a core pattern) there is none to report.
-    assert.match((await s.has("ended"))[0] ?? "", /^-1 (139|11)$/);
-  });
 
-  both("state, pid and time while it runs; then down, or run again", async (tools, dir, t) => {
-    const { s } = launch(t, tools, dir, {
-      run: "#!/bin/sh\necho $$ >>starts\nexec sleep 1.2\n",
-      finish: "#!/bin/sh\nwhile [ ! -e go ]; do sleep 0.02; done\nrm go\necho done >>finished\nexit 7\n",
+    both("its second argument is 128 more with a core", async (tools, dir, t) => {
+      const { s } = launch(t, tools, dir, {
+        run: "#!/bin/sh\nulimit -c unlimited\nkill -SEGV $$\n",
+        finish: '#!/bin/sh\necho "$@" >>ended\nsleep 1000\n',
+      });
+      // Where no core can be written (a limit from above, a core pattern) there is none to report.
+      assert.match((await s.has("ended"))[0] ?? "", /^-1 (139|11)$/);
     });
-    await s.runs();
-    const began = s.since;
-    await s.is("finish");
-    await until("finish has a process", () => s.pid > 0 && s.status.pid === s.pid);
-    assert.notEqual(`${s.pid}`, s.lines("starts")[0]);
-    assert.equal(s.since, began, "the time is that of the start of run");
-    assert.deepEqual([s.status.state, s.status.want], ["finish", "up"]);
-    s.tell("d");
-    await s.is("finish, want down");
-    writeFileSync(s.path("go"), "");
-    await s.is("down");
-    assert.ok(s.since > began);
-    assert.equal(s.file("supervise/pid"), "");
-    assert.equal(s.lines("starts").length, 1);
-    s.tell("u");
-    await s.has("starts", 2);
-    await s.is("finish");
-    writeFileSync(s.path("go"), "");
-    await s.has("starts", 3);
-    assert.equal(s.lines("finished").length, 2);
-  });
 
-  both("no wait before it, and a wait before the next run counted from the start of run", async (tools, dir, t) => {
-    const { s } = launch(t, tools, dir, {
-      run: `#!/bin/sh\n${NOW} >>starts\n`,
-      finish: `#!/bin/sh\n${NOW} >>finishes\nsleep 0.2\n`,
+    both("state, pid and time while it runs; then down, or run again", async (tools, dir, t) => {
+      const { s } = launch(t, tools, dir, {
+        run: "#!/bin/sh\necho $$ >>starts\nexec sleep 1.2\n",
+        finish: "#!/bin/sh\nwhile [ ! -e go ]; do sleep 0.02; done\nrm go\necho done >>finished\nexit 7\n",
+      });
+      await s.runs();
+      const began = s.since;
+      await s.is("finish");
+      await until("finish has a process", () => s.pid > 0 && s.status.pid === s.pid);
+      assert.notEqual(`${s.pid}`, s.lines("starts")[0]);
+      assert.equal(s.since, began, "the time is that of the start of run");
+      assert.deepEqual([s.status.state, s.status.want], ["finish", "up"]);
+      s.tell("d");
+      await s.is("finish, want down");
+      writeFileSync(s.path("go"), "");
+      await s.is("down");
+      assert.ok(s.since > began);
+      assert.equal(s.file("supervise/pid"), "");
+      assert.equal(s.lines("starts").length, 1);
+      s.tell("u");
+      await s.has("starts", 2);
+      await s.is("finish");
+      writeFileSync(s.path("go"), "");
+      await s.has("starts", 3);
+      assert.equal(s.lines("finished").length, 2);
     });
-    const starts = (await s.has("starts", 3)).map(Number);
-    const finishes = s.lines("finishes").map(Number);
-    for (let i = 0; i < 2; i++) {
-      assert.ok(finishes[i]! - starts[i]! < 0.9, "at once");
-      assert.ok(starts[i + 1]! - starts[i]! >= 0.98, `${starts[i + 1]! - starts[i]!} s`);
-    }
-  });
-});
 
-together("starts", () => {
-  both("are at least a second apart", async (tools, dir, t) => {
-    const { s } = launch(t, tools, dir, { run: `#!/bin/sh\n${NOW} >>starts\n` });
-    const starts = (await s.has("starts", 4)).map(Number);
-    for (let i = 0; i < 3; i++) assert.ok(starts[i + 1]! - starts[i]! >= 0.95, `${starts[i + 1]! - starts[i]!} s`);
-  });
-
-  both("come at once after a run of more than a second", async (tools, dir, t) => {
-    const { s } = launch(t, tools, dir, { run: `#!/bin/sh\n${NOW} >>starts\nsleep 1.2\n${NOW} >>ends\n` });
-    const starts = (await s.has("starts", 3)).map(Number);
-    const ends = s.lines("ends").map(Number);
-    for (let i = 0; i < 2; i++) assert.ok(starts[i + 1]! - ends[i]! < 0.9, `${starts[i + 1]! - ends[i]!} s`);
-  });
-
-  both("of a log service are at least a second apart too, and it has no finish", async (tools, dir, t) => {
-    const { s } = launch(t, tools, dir, { run: SLEEP, log: { run: `#!/bin/sh\n${NOW} >>starts\n` } });
-    serviceDir(s.path("log"), { run: `#!/bin/sh\n${NOW} >>starts\n`, finish: "#!/bin/sh\necho finish >>finishes\n" });
-    const starts = (await s.log.has("starts", 3)).map(Number);
-    for (let i = 0; i < 2; i++) assert.ok(starts[i + 1]! - starts[i]! >= 0.95);
-    assert.equal(s.log.file("finishes"), "");
-    assert.equal(s.stat, "run");
-  });
-});
-
-together("log", () => {
-  const LINES = '#!/bin/sh\nn=0\nwhile :; do n=$((n+1)); echo "$$ $n"; sleep 0.01; done\n';
-
-  both("no line is lost when either side is killed and started again", async (tools, dir, t) => {
-    const { s, runsv } = launch(t, tools, dir, { run: LINES, log: { run: CAT } });
-    let service = await s.runs();
-    let log = await s.log.runs();
-    for (let i = 0; i < 2; i++) {
-      await s.log.has("lines", s.log.lines("lines").length + 20);
-      s.log.tell("k");
-      log = await s.log.runs(log);
-      s.tell("t");
-      service = await s.runs(service);
-    }
-    s.tell("x");
-    assert.deepEqual(await runsv.exited, { code: 0, signal: null });
-    const last = new Map<string, number>();
-    for (const line of s.log.lines("lines")) {
-      const [process = "", n = ""] = line.split(" ");
-      assert.equal(Number(n), (last.get(process) ?? 0) + 1, line);
-      last.set(process, Number(n));
-    }
-    assert.equal(last.size, 3);
-  });
-
-  both("d, u, t, k and p on the log's FIFO act on the log service alone, x not at all", async (tools, dir, t) => {
-    const { s } = launch(t, tools, dir, { run: SLEEP, log: { run: CAT } });
-    const service = await s.runs();
-    const log = await s.log.runs();
-    s.log.tell("x");
-    s.log.tell("t");
-    const second = await s.log.runs(log);
-    assert.equal(s.log.status.want, "up");
-    s.log.tell("k");
-    const third = await s.log.runs(second);
-    s.log.tell("p");
-    await s.log.is("run, paused");
-    s.log.tell("c");
-    await s.log.is("run");
-    assert.equal(s.log.pid, third);
-    s.log.tell("d");
-    await s.log.is("down");
-    s.log.tell("o");
-    await s.log.is("run, want down");
-    s.log.tell("d");
-    await s.log.is("down");
-    s.log.tell("u");
-    await s.log.runs();
-    assert.equal(s.pid, service);
-  });
-
-  both("hooks are not for the log service", async (tools, dir, t) => {
-    const { s } = launch(t, tools, dir, { run: SLEEP, log: { run: CAT } });
-    serviceDir(s.path("log"), {
-      run: CAT,
-      control: { t: "#!/bin/sh\necho hook >>hooks\nexit 0\n", u: "#!/bin/sh\necho u >>hooks\n" },
+    both("no wait before it, and a wait before the next run counted from the start of run", async (tools, dir, t) => {
+      const { s } = launch(t, tools, dir, {
+        run: `#!/bin/sh\n${NOW} >>starts\n`,
+        finish: `#!/bin/sh\n${NOW} >>finishes\nsleep 0.2\n`,
+      });
+      const starts = (await s.has("starts", 3)).map(Number);
+      const finishes = s.lines("finishes").map(Number);
+      for (let i = 0; i < 2; i++) {
+        assert.ok(finishes[i]! - starts[i]! < 0.9, "at once");
+        assert.ok(starts[i + 1]! - starts[i]! >= 0.98, `${starts[i + 1]! - starts[i]!} s`);
+      }
     });
-    const log = await s.log.runs();
-    s.log.tell("t");
-    await s.log.runs(log);
-    assert.equal(s.log.file("hooks"), "");
   });
 
-  both("on exit it gets end of file and no signal, and is waited for", async (tools, dir, t) => {
-    const { s, runsv } = launch(t, tools, dir, {
-      run: "#!/bin/sh\necho hello\nexec sleep 1000\n",
-      log: {
-        run: "#!/bin/sh\ntrap 'echo TERM >>signals' TERM\ncat >>lines\necho EOF >>lines\nwhile [ ! -e go ]; do sleep 0.02; done\n",
-      },
+  together("starts", () => {
+    both("are at least a second apart", async (tools, dir, t) => {
+      const { s } = launch(t, tools, dir, { run: `#!/bin/sh\n${NOW} >>starts\n` });
+      const starts = (await s.has("starts", 4)).map(Number);
+      for (let i = 0; i < 3; i++) assert.ok(starts[i + 1]! - starts[i]! >= 0.95, `${starts[i + 1]! - starts[i]!} s`);
     });
-    await s.runs();
-    await s.log.has("lines");
-    s.tell("x");
-    assert.deepEqual(await s.log.has("lines", 2), ["hello", "EOF"]);
-    await s.is("down");
-    await s.log.is("run, want exit");
-    assert.equal(s.log.status.want, "down");
-    assert.ok(lives(runsv.pid));
-    writeFileSync(s.log.path("go"), "");
-    assert.deepEqual(await runsv.exited, { code: 0, signal: null });
-    assert.equal(s.log.file("signals"), "");
-    assert.equal(s.log.stat, "down");
-  });
 
-  both("on exit a log service that is down is not waited for", async (tools, dir, t) => {
-    const { s, runsv } = launch(t, tools, dir, { run: SLEEP, log: { run: CAT, down: true } });
-    await s.runs();
-    s.tell("x");
-    assert.deepEqual(await runsv.exited, { code: 0, signal: null });
-    assert.equal(s.log.file("lines"), "");
-  });
-
-  // doc/differences.md, runsv-log-return: with runit the pipe is gone for good and run fails each second.
-  both("u after exit began", async (tools, dir, t) => {
-    const { s, runsv } = launch(t, tools, dir, {
-      run: "#!/bin/sh\necho hello\nexec sleep 1000\n",
-      log: { run: "#!/bin/sh\ncat >>lines\nwhile [ ! -e go ]; do sleep 0.02; done\n" },
+    both("come at once after a run of more than a second", async (tools, dir, t) => {
+      const { s } = launch(t, tools, dir, { run: `#!/bin/sh\n${NOW} >>starts\nsleep 1.2\n${NOW} >>ends\n` });
+      const starts = (await s.has("starts", 3)).map(Number);
+      const ends = s.lines("ends").map(Number);
+      for (let i = 0; i < 2; i++) assert.ok(starts[i + 1]! - ends[i]! < 0.9, `${starts[i + 1]! - ends[i]!} s`);
     });
-    await s.runs();
-    await s.log.has("lines");
-    s.tell("x");
-    await s.log.is("run, want exit");
-    s.tell("u");
-    if (tools.name === "runit") {
-      const message = "runsv svc: fatal: unable to setup filedescriptor for ./run: file descriptor not open\n";
-      await until("it fails", () => runsv.stderr().startsWith(message));
-      return;
-    }
-    await s.runs();
-    writeFileSync(s.log.path("go"), "");
-    assert.deepEqual(await s.log.has("lines", 2), ["hello", "hello"]);
-    await s.log.is("run");
-    assert.equal(runsv.stderr(), "");
-  });
-});
 
-together("signals to runsv", () => {
-  both("TERM is x", async (tools, dir, t) => {
-    const { s, runsv } = launch(t, tools, dir, { run: SLEEP, control: { x: "#!/bin/sh\necho x >>hooks\n" } });
-    await s.runs();
-    runsv.kill("SIGTERM");
-    assert.deepEqual(await runsv.exited, { code: 0, signal: null });
-    assert.deepEqual([s.stat, s.lines("hooks")], ["down", ["x"]]);
+    both("of a log service are at least a second apart too, and it has no finish", async (tools, dir, t) => {
+      const { s } = launch(t, tools, dir, { run: SLEEP, log: { run: `#!/bin/sh\n${NOW} >>starts\n` } });
+      serviceDir(s.path("log"), { run: `#!/bin/sh\n${NOW} >>starts\n`, finish: "#!/bin/sh\necho finish >>finishes\n" });
+      const starts = (await s.log.has("starts", 3)).map(Number);
+      for (let i = 0; i < 2; i++) assert.ok(starts[i + 1]! - starts[i]! >= 0.95);
+      assert.equal(s.log.file("finishes"), "");
+      assert.equal(s.stat, "run");
+    });
   });
 
-  both("HUP, INT, QUIT, ALRM, USR1, USR2 end it and leave run and log running", async (tools, dir, t) => {
-    const names = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGALRM", "SIGUSR1", "SIGUSR2"] as const;
-    for (const name of names) {
-      const s = new Service(serviceDir(join(dir, name), { run: SLEEP, log: { run: "#!/bin/sh\nexec cat\n" } }));
-      const runsv = start(t, tools.program("runsv"), [name], { cwd: dir });
+  together("log", () => {
+    const LINES = '#!/bin/sh\nn=0\nwhile :; do n=$((n+1)); echo "$$ $n"; sleep 0.01; done\n';
+
+    both("no line is lost when either side is killed and started again", async (tools, dir, t) => {
+      const { s, runsv } = launch(t, tools, dir, { run: LINES, log: { run: CAT } });
+      let service = await s.runs();
+      let log = await s.log.runs();
+      for (let i = 0; i < 2; i++) {
+        await s.log.has("lines", s.log.lines("lines").length + 20);
+        s.log.tell("k");
+        log = await s.log.runs(log);
+        s.tell("t");
+        service = await s.runs(service);
+      }
+      s.tell("x");
+      assert.deepEqual(await runsv.exited, { code: 0, signal: null });
+      const last = new Map<string, number>();
+      for (const line of s.log.lines("lines")) {
+        const [process = "", n = ""] = line.split(" ");
+        assert.equal(Number(n), (last.get(process) ?? 0) + 1, line);
+        last.set(process, Number(n));
+      }
+      assert.equal(last.size, 3);
+    });
+
+    both("d, u, t, k and p on the log's FIFO act on the log service alone, x not at all", async (tools, dir, t) => {
+      const { s } = launch(t, tools, dir, { run: SLEEP, log: { run: CAT } });
       const service = await s.runs();
       const log = await s.log.runs();
-      runsv.kill(name);
-      assert.deepEqual(await runsv.exited, { code: null, signal: name });
-      assert.ok(lives(service) && lives(log), name);
-      assert.equal(s.stat, "run");
-      process.kill(service, "SIGKILL");
-      // The log service sees the end of its pipe.
-      await until("log has ended", () => !lives(log));
-    }
+      s.log.tell("x");
+      s.log.tell("t");
+      const second = await s.log.runs(log);
+      assert.equal(s.log.status.want, "up");
+      s.log.tell("k");
+      const third = await s.log.runs(second);
+      s.log.tell("p");
+      await s.log.is("run, paused");
+      s.log.tell("c");
+      await s.log.is("run");
+      assert.equal(s.log.pid, third);
+      s.log.tell("d");
+      await s.log.is("down");
+      s.log.tell("o");
+      await s.log.is("run, want down");
+      s.log.tell("d");
+      await s.log.is("down");
+      s.log.tell("u");
+      await s.log.runs();
+      assert.equal(s.pid, service);
+    });
+
+    both("hooks are not for the log service", async (tools, dir, t) => {
+      const { s } = launch(t, tools, dir, { run: SLEEP, log: { run: CAT } });
+      serviceDir(s.path("log"), {
+        run: CAT,
+        control: { t: "#!/bin/sh\necho hook >>hooks\nexit 0\n", u: "#!/bin/sh\necho u >>hooks\n" },
+      });
+      const log = await s.log.runs();
+      s.log.tell("t");
+      await s.log.runs(log);
+      assert.equal(s.log.file("hooks"), "");
+    });
+
+    both("on exit it gets end of file and no signal, and is waited for", async (tools, dir, t) => {
+      const { s, runsv } = launch(t, tools, dir, {
+        run: "#!/bin/sh\necho hello\nexec sleep 1000\n",
+        log: {
+          run: "#!/bin/sh\ntrap 'echo TERM >>signals' TERM\ncat >>lines\necho EOF >>lines\nwhile [ ! -e go ]; do sleep 0.02; done\n",
+        },
+      });
+      await s.runs();
+      await s.log.has("lines");
+      s.tell("x");
+      assert.deepEqual(await s.log.has("lines", 2), ["hello", "EOF"]);
+      await s.is("down");
+      await s.log.is("run, want exit");
+      assert.equal(s.log.status.want, "down");
+      assert.ok(lives(runsv.pid));
+      writeFileSync(s.log.path("go"), "");
+      assert.deepEqual(await runsv.exited, { code: 0, signal: null });
+      assert.equal(s.log.file("signals"), "");
+      assert.equal(s.log.stat, "down");
+    });
+
+    both("on exit a log service that is down is not waited for", async (tools, dir, t) => {
+      const { s, runsv } = launch(t, tools, dir, { run: SLEEP, log: { run: CAT, down: true } });
+      await s.runs();
+      s.tell("x");
+      assert.deepEqual(await runsv.exited, { code: 0, signal: null });
+      assert.equal(s.log.file("lines"), "");
+    });
+
+    // doc/differences.md, runsv-log-return: with runit the pipe is gone for good and run fails each second.
+    both("u after exit began", async (tools, dir, t) => {
+      const { s, runsv } = launch(t, tools, dir, {
+        run: "#!/bin/sh\necho hello\nexec sleep 1000\n",
+        log: { run: "#!/bin/sh\ncat >>lines\nwhile [ ! -e go ]; do sleep 0.02; done\n" },
+      });
+      await s.runs();
+      await s.log.has("lines");
+      s.tell("x");
+      await s.log.is("run, want exit");
+      s.tell("u");
+      if (tools.name === "runit") {
+        const message = "runsv svc: fatal: unable to setup filedescriptor for ./run: file descriptor not open\n";
+        await until("it fails", () => runsv.stderr().startsWith(message));
+        return;
+      }
+      await s.runs();
+      writeFileSync(s.log.path("go"), "");
+      assert.deepEqual(await s.log.has("lines", 2), ["hello", "hello"]);
+      await s.log.is("run");
+      assert.equal(runsv.stderr(), "");
+    });
+  });
+
+  together("signals to runsv", () => {
+    both("TERM is x", async (tools, dir, t) => {
+      const { s, runsv } = launch(t, tools, dir, { run: SLEEP, control: { x: "#!/bin/sh\necho x >>hooks\n" } });
+      await s.runs();
+      runsv.kill("SIGTERM");
+      assert.deepEqual(await runsv.exited, { code: 0, signal: null });
+      assert.deepEqual([s.stat, s.lines("hooks")], ["down", ["x"]]);
+    });
+
+    both("HUP, INT, QUIT, ALRM, USR1, USR2 end it and leave run and log running", async (tools, dir, t) => {
+      const names = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGALRM", "SIGUSR1", "SIGUSR2"] as const;
+      for (const name of names) {
+        const s = new Service(serviceDir(join(dir, name), { run: SLEEP, log: { run: "#!/bin/sh\nexec cat\n" } }));
+        const runsv = start(t, tools.program("runsv"), [name], { cwd: dir });
+        const service = await s.runs();
+        const log = await s.log.runs();
+        runsv.kill(name);
+        assert.deepEqual(await runsv.exited, { code: null, signal: name });
+        assert.ok(lives(service) && lives(log), name);
+        assert.equal(s.stat, "run");
+        process.kill(service, "SIGKILL");
+        // The log service sees the end of its pipe.
+        await until("log has ended", () => !lives(log));
+      }
+    });
   });
 });

@@ -74,13 +74,22 @@ export class Service {
     closeSync(fd);
   }
 
-  /** Waits until stat is this. */
+  /** What stat has to be by status, which is written after it. */
+  get #statByStatus(): string {
+    const { state, paused, gotTerm, want } = this.status;
+    const wanted = state === "down" || want === "up" ? "" : ", want down";
+    return `${state}${paused ? ", paused" : ""}${gotTerm ? ", got TERM" : ""}${wanted}`;
+  }
+
+  /** Waits until stat is this, and status says the same. */
   async is(stat: string, limitMs?: number): Promise<void> {
-    await until(`${this.dir} is "${stat}", not "${this.stat}"`, () => this.stat === stat, limitMs);
+    const both = (): boolean => this.stat === stat && this.#statByStatus === stat.replace("want exit", "want down");
+    await until(`${this.dir} is "${stat}", not "${this.stat}"`, both, limitMs);
   }
   /** Waits for a process of run that is not `other`, and returns its pid. */
   async runs(other = 0): Promise<number> {
-    await until(`${this.dir} runs`, () => this.stat === "run" && this.pid > 0 && this.pid !== other);
+    const runs = (): boolean => this.stat === "run" && this.pid > 0 && this.pid !== other && this.status.pid === this.pid;
+    await until(`${this.dir} runs`, runs);
     return this.pid;
   }
   /** Waits until a file has at least `n` lines and returns them. */
