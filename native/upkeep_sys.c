@@ -399,6 +399,47 @@ int32_t k_fork(void) {
   return r < 0 ? -errno : (int32_t)r;
 }
 
+/* A pair of connected sockets that keep messages apart.  b: two i32. */
+int32_t k_socketpair(const uint8_t *b, size_t n) {
+  int fd[2];
+  if (n < 8) return -EINVAL;
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fd) < 0) return -errno;
+  put32(b, 0, (uint32_t)fd[0]);
+  put32(b, 4, (uint32_t)fd[1]);
+  return 0;
+}
+/* A message, and a descriptor with it (unix(7), SCM_RIGHTS) unless fd < 0.  Does not wait. */
+int32_t k_send_fd(double sock, double fd, const uint8_t *b, size_t n) {
+  union { struct cmsghdr head; char room[CMSG_SPACE(sizeof(int))]; } c;
+  struct iovec v = { OUT(b), n };
+  struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1 };
+  if (fd >= 0) {
+    int it = (int)fd;
+    memset(&c, 0, sizeof c);
+    m.msg_control = &c;
+    m.msg_controllen = sizeof c;
+    c.head.cmsg_level = SOL_SOCKET;
+    c.head.cmsg_type = SCM_RIGHTS;
+    c.head.cmsg_len = CMSG_LEN(sizeof it);
+    memcpy(CMSG_DATA(&c.head), &it, sizeof it);
+  }
+  RET(sendmsg((int)sock, &m, MSG_DONTWAIT | MSG_NOSIGNAL));
+}
+/* The next message into b (its length is returned, 0 when the other side is gone); its descriptor into out, i32, or -1. */
+int32_t k_recv_fd(double sock, const uint8_t *b, size_t n, const uint8_t *out, size_t on) {
+  union { struct cmsghdr head; char room[CMSG_SPACE(sizeof(int))]; } c;
+  struct iovec v = { OUT(b), n };
+  struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1, .msg_control = &c, .msg_controllen = sizeof c };
+  int fd = -1;
+  if (on < 4) return -EINVAL;
+  ssize_t r = recvmsg((int)sock, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  if (r < 0) return -errno;
+  struct cmsghdr *h = CMSG_FIRSTHDR(&m);
+  if (h && h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_RIGHTS) memcpy(&fd, CMSG_DATA(h), sizeof fd);
+  put32(out, 0, (uint32_t)fd);
+  return (int32_t)r;
+}
+
 /* From fork to exec in one call.
  *   dir    directory descriptor to change to, or < 0
  *   moves  pairs i32 from, to: dup2, or close `to` when from < 0

@@ -9,6 +9,7 @@ import { runsvchdir } from "./commands/runsvchdir.ts";
 import { runsvdir } from "./commands/runsvdir.ts";
 import { sv } from "./commands/sv.ts";
 import { upkeep } from "./commands/upkeep.ts";
+import { upkeepInit } from "./commands/upkeep-init.ts";
 import { NativeKernel } from "./kernel/native.ts";
 import { complain } from "./kernel/output.ts";
 import { programArguments } from "./kernel/self.ts";
@@ -21,6 +22,9 @@ function dispatch(name: string, argv: readonly Uint8Array[]): number {
       return upkeep(kernel, argv, (sub, rest) => dispatch(sub, rest));
     case "runit":
       return runit(kernel, argv);
+    case "init":
+    case "upkeep-init":
+      return upkeepInit(kernel, argv);
     case "runit-init":
       return runitInit(kernel, argv);
     case "runsv":

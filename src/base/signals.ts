@@ -26,3 +26,6 @@ export const SIGPWR = 30;
 export const SIGSYS = 31;
 /** SIGRTMIN+3 as the C library counts it (the kernel's 32 and two kept for threads): halt, for systemd's tools. */
 export const SIGRTMIN_PLUS_3 = 37;
+/** Power off, and reboot, likewise. */
+export const SIGRTMIN_PLUS_4 = 38;
+export const SIGRTMIN_PLUS_5 = 39;

@@ -6,6 +6,7 @@ import type { Kernel } from "../kernel/kernel.ts";
 /** Every name there is a command for. */
 const COMMANDS: readonly string[] = [
   "upkeep",
+  "upkeep-init",
   "runit",
   "runit-init",
   "init",

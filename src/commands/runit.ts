@@ -2,6 +2,13 @@
 import { ascii, item } from "../base/bytes.ts";
 import { errorText } from "../base/error-text.ts";
 import { moveDescriptor, occupyStandardDescriptors, openConsoleForMessages, openConsoleForProgram } from "../host/console.ts";
+import { runContainer, type Understood } from "../host/container-process.ts";
+import {
+  type ContainerSettings,
+  graceOfEnvironment,
+  linesOfEnvironment,
+  servicesOfEnvironment,
+} from "../host/container-settings.ts";
 import { initMode } from "../host/init-mode.ts";
 import { Lifeline } from "../host/lifeline.ts";
 import { blockStageSignals, StageHost } from "../host/stage-host.ts";
@@ -18,9 +25,11 @@ const RETRY_MS = 5000;
 const RESCUE: readonly string[] = ["/etc/runit/rescue", "/bin/sh"];
 const RUNIT = ascii("/sbin/runit");
 
-/** As process 1 it does not return; otherwise 111. */
+/** As process 1 of a machine it does not return; a container's exit code; otherwise 111. */
 export function runit(kernel: Kernel, argv: readonly Uint8Array[]): number {
-  if (initMode(kernel) !== "classic") {
+  const mode = initMode(kernel);
+  if (mode === "container") return inContainer(kernel, argv);
+  if (mode !== "classic") {
     complain(kernel, "- runit: fatal: must be run as process no 1.\n");
     return 111;
   }
@@ -31,6 +40,20 @@ export function runit(kernel: Kernel, argv: readonly Uint8Array[]): number {
   }
   rescue(kernel);
   return 111;
+}
+
+/** The same stages, where there are such files; what is missing of them is done here. */
+function inContainer(kernel: Kernel, argv: readonly Uint8Array[]): number {
+  const settings: ContainerSettings = {
+    name: "- runit: ",
+    stages: true,
+    dir: servicesOfEnvironment(),
+    command: [],
+    graceMs: graceOfEnvironment(),
+    group: false,
+    lines: linesOfEnvironment(),
+  };
+  return runContainer(kernel, "runit", argv, (_args): Understood => ({ settings, exit: 0 }));
 }
 
 /** Returns only when going on is useless. */

@@ -20,6 +20,12 @@ export function runsv(kernel: Kernel, argv: readonly Uint8Array[]): number {
   }
   if (fds === null || fds.length < 5) return superviseService(kernel, name, own, AT_FDCWD, NOTHING_INHERITED);
   setCommandLine(block([ascii("runsv"), name]));
-  const inherited = { lock: fds[1]!, logLock: fds[2]!, pipeRead: fds[3]!, pipeWrite: fds[4]! };
+  const inherited = {
+    lock: fds[1]!,
+    logLock: fds[2]!,
+    pipeRead: fds[3]!,
+    pipeWrite: fds[4]!,
+    notice: fds.length > 5 ? fds[5]! : -1,
+  };
   return superviseService(kernel, name, own, fds[0]!, inherited);
 }

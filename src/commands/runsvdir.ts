@@ -206,7 +206,7 @@ function supervise(
   softLimit: number,
 ): number {
   const limits = raiseDescriptorLimit(softLimit);
-  const starter = new NativeRunsvStarter(kernel, args.ownSession, limits, (m) => messages.print(`fatal: ${m}`));
+  const starter = new NativeRunsvStarter(kernel, args.ownSession, limits, (m) => messages.print(`fatal: ${m}`), null);
   const scanner = new Scanner(reactor, args.dir, starter, messages);
   const signals = new RunsvdirSignals(kernel, scanner, args.dir);
   reactor.watch(signalFd, EPOLLIN, signals, true);

@@ -22,6 +22,8 @@ export type BootEvent =
   | { readonly kind: "begin"; readonly stage1: boolean; readonly stage2: boolean }
   | { readonly kind: "started"; readonly pid: Pid }
   | { readonly kind: "startFailed"; readonly error: string }
+  /** It cannot be executed; the exit code that stands for that. */
+  | { readonly kind: "notStarted"; readonly code: number }
   | { readonly kind: "ended"; readonly pid: Pid; readonly status: number }
   /** The end begins, whoever asked for it. */
   | { readonly kind: "over" }
@@ -56,7 +58,8 @@ export class Boot {
 
   /** 1, 2 or 0 for the phase of a stage, its pid, whether there is a stage 2: for a successor after a trap. */
   memory(): readonly number[] {
-    const stage = this.phase === "stage1" ? 1 : this.phase === "stage2" || this.phase === "restart" ? 2 : this.phase === "over" ? 3 : 0;
+    const stage =
+      this.phase === "stage1" ? 1 : this.phase === "stage2" || this.phase === "restart" ? 2 : this.phase === "over" ? 3 : 0;
     return [stage, this.pid, this.#hasStage2 ? 1 : 0];
   }
 
@@ -93,6 +96,9 @@ export class Boot {
       case "startFailed":
         this.#say(`${FATAL}unable to fork for "${this.#path}" pausing: ${event.error}`);
         this.#deadline = after(now, FORK_RETRY_MS);
+        break;
+      case "notStarted":
+        this.#notStarted(event.code);
         break;
       case "ended":
         this.#ended(event.pid, event.status, now);
@@ -159,6 +165,13 @@ export class Boot {
       this.#say(`${INFO}leave stage: ${path}`);
       this.#stop(code);
     }
+  }
+
+  /** Of stage 1 as in runit(8): it counts as one that ended well. A stage 2 that cannot run is the end. */
+  #notStarted(code: number): void {
+    this.#say(`${INFO}leave stage: ${this.#path}`);
+    if (this.phase === "stage1") this.#afterStage1();
+    else this.#stop(code);
   }
 
   get #pathWas(): string {

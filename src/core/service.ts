@@ -84,8 +84,10 @@ export class Service {
   pid: Pid = NO_PID;
   paused = false;
   gotTerm = false;
-  /** Wait status of the last ./run, for finish. */
+  /** Wait status of the last ./run. */
   lastStatus = 0;
+  /** ./run has ended at least once. */
+  #hasEnded = false;
   /** Not before this moment may ./run be started again. */
   throttledUntil: Instant = instant(0);
   /** The command whose hook runs; "up" is the hook before a start. */
@@ -111,11 +113,17 @@ export class Service {
     this.pid = pid;
     this.paused = paused;
     this.gotTerm = gotTerm;
+    this.#hasEnded = state === "finish";
   }
 
   /** Told to exit, and nothing is left to wait for. */
   get gone(): boolean {
     return this.want === "exit" && this.state === "down" && this.hook === null && this.starting === null;
+  }
+
+  /** It has run, has ended, finish too, and nobody wants it up. */
+  get downForGood(): boolean {
+    return this.#hasEnded && this.state === "down" && !this.#wanted() && !this.#busy() && this.#queue.length === 0;
   }
 
   /** Whether a further command can be taken in. */
@@ -223,10 +231,13 @@ export class Service {
     this.pid = NO_PID;
     this.paused = false;
     this.gotTerm = false;
+    if (this.state === "run") {
+      this.lastStatus = status;
+      this.#hasEnded = true;
+    }
     if (this.state === "run" && hasFinish && !this.isLog) {
       // compat: no wait before finish, only between starts of run.
       this.state = "finish";
-      this.lastStatus = status;
       this.#status(false);
       return;
     }

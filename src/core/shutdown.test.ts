@@ -127,7 +127,7 @@ test("who does not stop is killed in time, and the rest of the budget is kept fo
     ["command 137"],
     ["+1.2", "signalAll 15"],
     ["left 3"],
-    ["+0.1"],
+    ["+0.1", "report 1000"],
   );
   assert.equal(p.machine.phase, "strays");
   const killed = p.step("+1.2").filter((a) => a !== "count");

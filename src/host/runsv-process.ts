@@ -133,6 +133,7 @@ export function superviseService(
     log === null ? -1 : log.files.lockFd,
     supervisor.pipeRead,
     supervisor.pipeWrite,
+    inherited.notice,
   ];
   installRecovery([ascii("runsv"), recoveredWord(kept), name], kept, program);
   process.begin();

@@ -8,13 +8,14 @@ import { errorText } from "../base/error-text.ts";
 import type { Fd } from "../base/units.ts";
 import type { ScanEntry } from "../core/scan.ts";
 import { AT_FDCWD, ENOENT, O_CLOEXEC, SIGCHLD, SIGHUP, SIGTERM } from "../kernel/constants.ts";
-import { type Kernel, SPAWN_KEEP_MASK, SPAWN_SETSID, Stat } from "../kernel/kernel.ts";
-import { closePrivate, environmentValue, setDescriptorLimit, setTitle } from "../kernel/self.ts";
+import { type Kernel, type Move, SPAWN_KEEP_MASK, SPAWN_SETSID, Stat } from "../kernel/kernel.ts";
+import { closeAllBut, closePrivate, environmentValue, setDescriptorLimit, setTitle } from "../kernel/self.ts";
 import { superviseService } from "./runsv-process.ts";
 import { RunsvStarter } from "./scanner.ts";
 
 const NUL = new Uint8Array(1);
 const COLON = 58;
+const NO_MOVES: readonly Move[] = [];
 
 /** Signals whose action is the default one in a runsv; all others are inherited. */
 const RESTORED: readonly number[] = [SIGCHLD, SIGHUP, SIGTERM];
@@ -31,6 +32,15 @@ export function findProgram(kernel: Kernel, name: Uint8Array): Uint8Array {
   return EMPTY;
 }
 
+/** What else a forked runsv is to find in place, when its parent is more than runsvdir. */
+export abstract class Nursery {
+  /** Where the child's standard output and error are to go; < 0: where ours do. The write ends are closed afterwards. */
+  abstract outputs(entry: ScanEntry): Move[];
+  /** Where the child says that an essential service is down for good. */
+  abstract get notice(): Fd;
+  abstract forget(entry: ScanEntry): void;
+}
+
 export class NativeRunsvStarter extends RunsvStarter {
   readonly #kernel: Kernel;
   readonly #ownSession: boolean;
@@ -38,16 +48,21 @@ export class NativeRunsvStarter extends RunsvStarter {
   readonly #say: (text: string) => void;
   readonly #program: Uint8Array;
   readonly #forks: boolean;
+  readonly #nursery: Nursery | null;
 
-  /** `limits`: open-file limits for the children. `fatal` prints the message of a child that could not exec. */
-  constructor(kernel: Kernel, ownSession: boolean, limits: Uint8Array, fatal: (text: string) => void) {
+  /**
+   * `limits`: open-file limits for the children. `fatal` prints the message of a
+   * child that could not exec. With a `nursery`, every runsv is forked.
+   */
+  constructor(kernel: Kernel, ownSession: boolean, limits: Uint8Array, fatal: (text: string) => void, nursery: Nursery | null) {
     super();
     this.#kernel = kernel;
     this.#ownSession = ownSession;
     this.#limits = limits;
     this.#say = fatal;
     this.#program = findProgram(kernel, ascii("runsv"));
-    this.#forks = this.#program.length === 0 || this.#isThisProgram();
+    this.#nursery = nursery;
+    this.#forks = nursery !== null || this.#program.length === 0 || this.#isThisProgram();
   }
 
   override start(entry: ScanEntry, dir: Fd): number {
@@ -57,6 +72,7 @@ export class NativeRunsvStarter extends RunsvStarter {
   override forget(entry: ScanEntry): void {
     if (entry.pipeRead >= 0) this.#kernel.close(entry.pipeRead);
     entry.pipeRead = -1;
+    this.#nursery?.forget(entry);
   }
 
   #isThisProgram(): boolean {
@@ -73,9 +89,11 @@ export class NativeRunsvStarter extends RunsvStarter {
   #fork(entry: ScanEntry, dir: Fd): number {
     const k = this.#kernel;
     const write = this.#keepPipe(entry, dir);
+    const outputs: readonly Move[] = this.#nursery?.outputs(entry) ?? NO_MOVES;
     const child = k.fork();
-    if (child === 0) this.#child(entry, dir, write);
+    if (child === 0) this.#child(entry, dir, write, outputs);
     if (write >= 0) k.close(write);
+    for (let i = 0; i < outputs.length; i++) k.close(outputs[i]!.from);
     return child;
   }
 
@@ -94,14 +112,17 @@ export class NativeRunsvStarter extends RunsvStarter {
     return pipe.write;
   }
 
-  #child(entry: ScanEntry, dir: Fd, write: Fd): void {
+  #child(entry: ScanEntry, dir: Fd, write: Fd, outputs: readonly Move[]): void {
     const k = this.#kernel;
+    for (let i = 0; i < outputs.length; i++) k.dup3(outputs[i]!.from, outputs[i]!.to, 0);
+    const notice = this.#nursery?.notice ?? -1;
     if (this.#ownSession) k.setsid();
     k.fchdir(dir);
-    closePrivate(entry.pipeRead, write);
+    if (this.#nursery === null) closePrivate(entry.pipeRead, write);
+    else closeAllBut(3, [entry.pipeRead, write, notice]);
     setDescriptorLimit(this.#limits);
     setTitle(concat([ascii("runsv"), NUL, entry.name]), "runsv");
-    const inherited = { lock: -1, logLock: -1, pipeRead: entry.pipeRead, pipeWrite: write };
+    const inherited = { lock: -1, logLock: -1, pipeRead: entry.pipeRead, pipeWrite: write, notice };
     k.exit(superviseService(k, entry.name, this.#program, AT_FDCWD, inherited));
   }
 

@@ -14,6 +14,9 @@ export type StopFiles = { readonly stopit: string; readonly reboot: string; read
 const UPSTREAM: StopFiles = { stopit: "/etc/runit/stopit", reboot: "/etc/runit/reboot", debian: false };
 const DEBIAN: StopFiles = { stopit: "/run/runit.stopit", reboot: "/run/runit.reboot", debian: true };
 
+/** Both, where it does not matter who made them. */
+export const STOP_FILES: readonly StopFiles[] = [UPSTREAM, DEBIAN];
+
 export function stopFiles(kernel: Kernel): StopFiles {
   const value = environmentValue("UPKEEP_STOPFILES");
   const setting = value === null ? "" : text(value);

@@ -13,6 +13,7 @@ import { errorText } from "../base/error-text.ts";
 import { after, type Fd, type Instant, NO_PID } from "../base/units.ts";
 import type { Command } from "../core/control.ts";
 import { Service } from "../core/service.ts";
+import { essentialNotice } from "../formats/essential-notice.ts";
 import { AT_FDCWD, ENOENT, O_CLOEXEC, O_NONBLOCK, O_RDONLY, O_WRONLY } from "../kernel/constants.ts";
 import { type Kernel, type Move, Stat } from "../kernel/kernel.ts";
 import { complain } from "../kernel/output.ts";
@@ -30,9 +31,11 @@ export type Inherited = {
   readonly logLock: Fd;
   readonly pipeRead: Fd;
   readonly pipeWrite: Fd;
+  /** From a container's init: where to say that an essential service is down for good. */
+  readonly notice: Fd;
 };
 
-export const NOTHING_INHERITED: Inherited = { lock: -1, logLock: -1, pipeRead: -1, pipeWrite: -1 };
+export const NOTHING_INHERITED: Inherited = { lock: -1, logLock: -1, pipeRead: -1, pipeWrite: -1, notice: -1 };
 
 export class Supervisor extends InstanceOwner {
   readonly main: Instance;
@@ -46,6 +49,8 @@ export class Supervisor extends InstanceOwner {
   /** As in messages: the directory as it was given. */
   readonly #name: string;
   readonly #directory: Fd;
+  #notice: Fd = -1;
+  #noticed = false;
   #logReleased = false;
   #logWaitMs = LOG_WAIT_MS;
 
@@ -67,6 +72,7 @@ export class Supervisor extends InstanceOwner {
   /** Locks, opens, takes over what a predecessor left. Returns the text of a fatal message, or null. */
   open(inherited: Inherited, now: Instant): string | null {
     const k = this.#kernel;
+    this.#notice = inherited.notice;
     if (this.#hasLog())
       this.log = new Instance(this.#reactor, this, new Service(this.#exists(ascii("log/down")) ? "down" : "up", true));
     const main = this.main.files;
@@ -125,6 +131,7 @@ export class Supervisor extends InstanceOwner {
 
   override settled(now: Instant): void {
     const log = this.log;
+    if (this.#notice >= 0) this.#tellEnd();
     if (!this.main.machine.gone) {
       if (this.#logReleased && this.main.machine.want !== "exit") this.#takeLogBack(now);
       return;
@@ -136,6 +143,15 @@ export class Supervisor extends InstanceOwner {
       log.release(now);
       if (!log.machine.gone) this.#reactor.wakeAt(this, after(now, this.#logWaitMs));
     } else if (log.machine.gone) this.finished = true;
+  }
+
+  /** Once for each time it goes down for good: what an init makes the end of its container. */
+  #tellEnd(): void {
+    const down = this.main.machine.downForGood;
+    if (down && !this.#noticed && this.#exists(ascii("essential"))) {
+      this.#kernel.write(this.#notice, essentialNotice(this.main.machine.lastStatus, this.#name));
+    }
+    this.#noticed = down;
   }
 
   override ready(_fd: Fd, _events: number, _now: Instant): void {}

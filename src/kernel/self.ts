@@ -10,6 +10,7 @@ declare function kCrashHandler(p: Uint8Array, av: Uint8Array, f: Uint8Array): nu
 declare function kCrashKeep(fd: number, keep: number): number;
 declare function kNoteDescriptors(): void;
 declare function kClosePrivate(a: number, b: number): void;
+declare function kCloseRange(first: number, last: number): number;
 declare function kExec(p: Uint8Array, av: Uint8Array, ev: Uint8Array, keep: number): number;
 declare function kGetrlimit(what: number, b: Uint8Array): number;
 declare function kSetrlimit(what: number, b: Uint8Array): number;
@@ -62,6 +63,11 @@ export function recoverWith(argv: readonly Uint8Array[], fallback: Uint8Array): 
   return kCrashHandler(ascii("/proc/self/exe"), block(argv), fallback);
 }
 
+/** From now on a trap ends this process, with 111: for a forked child that is not worth more. */
+export function endOnCrash(): void {
+  kCrashHandler(ascii("/"), EMPTY, EMPTY);
+}
+
 export function keepOnCrash(fd: Fd, keep: boolean): void {
   kCrashKeep(fd, keep ? 1 : 0);
 }
@@ -77,6 +83,21 @@ export function noteDescriptors(): void {
  */
 export function closePrivate(a: Fd, b: Fd): void {
   kClosePrivate(a, b);
+}
+
+const FD_LAST = 4294967295;
+
+/** Closes every descriptor from `first` on but `kept` (< 0: none): a forked child's way out of its parent's table. */
+export function closeAllBut(first: Fd, kept: readonly Fd[]): void {
+  let from = first;
+  for (;;) {
+    let next = -1;
+    for (let i = 0; i < kept.length; i++) if (kept[i]! >= from && (next < 0 || kept[i]! < next)) next = kept[i]!;
+    if (next < 0) break;
+    if (next > from) kCloseRange(from, next - 1);
+    from = next + 1;
+  }
+  kCloseRange(from, FD_LAST);
 }
 
 const RLIMIT_NOFILE = 7;
