@@ -346,6 +346,8 @@ int32_t k_sigmask(double how, double lo, double hi) {
 }
 /* Signals that are ignored (nohup(1), a careless parent) would never arrive,
  * and with SIGCHLD ignored children leave no status: they are default from here on. */
+/* What SPAWN_KEEP_MASK keeps is nothing from here on. */
+void k_clear_mask(void) { sigemptyset(&g_mask); }
 int32_t k_signalfd(double fd, double lo, double hi) {
   sigset_t s;
   struct sigaction a;

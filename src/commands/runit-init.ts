@@ -2,8 +2,19 @@
 import { ascii, byteAt, EMPTY, item, text } from "../base/bytes.ts";
 import { errorText } from "../base/error-text.ts";
 import { pid } from "../base/units.ts";
+import { isInContainer } from "../host/init-mode.ts";
 import { fileExists, stopFiles } from "../host/stop-files.ts";
-import { AT_FDCWD, O_CLOEXEC, O_CREAT, O_NONBLOCK, O_TRUNC, O_WRONLY, SIGCONT } from "../kernel/constants.ts";
+import {
+  AT_FDCWD,
+  O_CLOEXEC,
+  O_CREAT,
+  O_NONBLOCK,
+  O_TRUNC,
+  O_WRONLY,
+  SIGCONT,
+  SIGRTMIN_PLUS_4,
+  SIGRTMIN_PLUS_5,
+} from "../kernel/constants.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { complain } from "../kernel/output.ts";
 import { becomeProgram } from "../kernel/self.ts";
@@ -30,6 +41,8 @@ export function runitInit(kernel: Kernel, argv: readonly Uint8Array[]): number {
   const files = stopFiles(kernel);
   const problem = setFiles(kernel, files.stopit, files.reboot, what === REBOOT);
   if (problem !== null) {
+    // A container's init takes a signal for it, where there is no place for files.
+    if (isInContainer(kernel) && kernel.kill(pid(1), what === REBOOT ? SIGRTMIN_PLUS_5 : SIGRTMIN_PLUS_4) >= 0) return 0;
     complain(kernel, `init: fatal: ${problem}\n`);
     return 111;
   }

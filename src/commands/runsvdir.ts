@@ -3,6 +3,7 @@ import { ascii, block, byteAt, concat, EMPTY, indexOf, item, le64, text } from "
 import { errorText } from "../base/error-text.ts";
 import type { Fd, Instant } from "../base/units.ts";
 import { LABEL_BYTES, putLabel } from "../formats/tai64n.ts";
+import { stateDirectories } from "../host/mirror.ts";
 import { installRecovery, provokeTrap, recoveredNumbers, recoveredWord, trapSignals } from "../host/recovery.ts";
 import { findProgram, NativeRunsvStarter } from "../host/runsv-starter.ts";
 import { Scanner, ScanOutput } from "../host/scanner.ts";
@@ -144,6 +145,7 @@ class RunsvdirSignals extends Part {
 /** Exit code 0 on TERM, 111 on HUP, 1 for misuse, 100 when it cannot start. */
 export function runsvdir(kernel: Kernel, given: readonly Uint8Array[]): number {
   const own = item(given, 0) ?? EMPTY;
+  stateDirectories.find();
   const numbers = recoveredNumbers(item(given, 1) ?? EMPTY);
   noteDescriptors();
   const argv: Uint8Array[] = [own];

@@ -388,15 +388,13 @@ export class ContainerHost extends Part {
 
   #report(leftMs: number): void {
     const phase = this.#end.phase;
-    let who: string;
-    if (phase === "stage2") who = `${this.#boot.phase === "stage1" ? "/etc/runit/1" : "/etc/runit/2"} (pid ${this.#boot.pid})`;
-    else if (phase === "stage3") who = `${STAGE3} (pid ${this.#stage3})`;
+    let who: string[] = [];
+    if (phase === "stage2") who = [`${this.#boot.phase === "stage1" ? "/etc/runit/1" : "/etc/runit/2"} (pid ${this.#boot.pid})`];
+    else if (phase === "stage3") who = [`${STAGE3} (pid ${this.#stage3})`];
     else {
-      const names = this.#tree.blockers(phase === "services");
-      if (this.#command !== NO_PID) names.unshift(`${commandText(this.#settings.command)} (pid ${this.#command})`);
-      who = names.join(", ");
+      who = this.#tree.blockers(phase === "services");
+      if (this.#command !== NO_PID) who.unshift(`${commandText(this.#settings.command)} (pid ${this.#command})`);
     }
-    const left = leftMs === Number.POSITIVE_INFINITY ? "no limit" : `${Math.max(0, Math.round(leftMs / 100) / 10)} s left`;
-    this.#tree.say(`still waiting for ${who === "" ? "the last lines" : who}, ${left}`);
+    this.#tree.sayWaiting(who, leftMs);
   }
 }

@@ -10,6 +10,7 @@ import { ContainerHost, INTERNAL_FAILURE } from "./container-host.ts";
 import type { ContainerSettings } from "./container-settings.ts";
 import { containerSignals, takeSignals } from "./container-signals.ts";
 import { Lifeline } from "./lifeline.ts";
+import { stateDirectories } from "./mirror.ts";
 import { signalEveryone } from "./strays.ts";
 
 /** What the command line says, or the exit code of a usage message already given. */
@@ -35,6 +36,7 @@ export function runContainer(
   const args = lifeline.recovered ? words.slice(1, 1 + count) : words;
   const { settings, exit } = understand(args);
   if (settings === null) return exit;
+  stateDirectories.find();
   occupyStandardDescriptors(kernel);
   takeSignals(kernel);
   if (lifeline.exhausted) {

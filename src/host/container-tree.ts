@@ -4,7 +4,7 @@
  */
 
 import { EMPTY } from "../base/bytes.ts";
-import { after, type Fd, type Instant, type Pid, pid } from "../base/units.ts";
+import { after, type DurationMs, type Fd, type Instant, type Pid, pid } from "../base/units.ts";
 import type { ScanEntry } from "../core/scan.ts";
 import { SIGKILL, SIGTERM } from "../kernel/constants.ts";
 import type { Kernel, Move } from "../kernel/kernel.ts";
@@ -90,6 +90,12 @@ export class ContainerTree {
   /** A message of ours, with our name in front. */
   say(message: string): void {
     this.print(`${this.#settings.name}${message}\n`);
+  }
+
+  /** Who is waited for, and how long yet. */
+  sayWaiting(who: readonly string[], leftMs: DurationMs): void {
+    const left = leftMs === Number.POSITIVE_INFINITY ? "no limit" : `${Math.max(0, Math.round(leftMs / 100) / 10)} s left`;
+    this.say(`still waiting for ${who.length === 0 ? "the last lines" : who.join(", ")}, ${left}`);
   }
 
   /** A whole line; dropped when it would have to wait. */

@@ -26,6 +26,13 @@ export function initMode(kernel: Kernel): InitMode {
   return first || kernel.getppid() <= 1 ? "container" : "refused";
 }
 
+/** Whether process 1 is the init of a container, as far as somebody else can tell. */
+export function isInContainer(kernel: Kernel): boolean {
+  const value = environmentValue("UPKEEP_CONTAINER");
+  const setting = value === null ? "" : text(value);
+  return setting === "1" || (setting !== "0" && !inInitialNamespace(kernel));
+}
+
 function inInitialNamespace(kernel: Kernel): boolean {
   const b = new Uint8Array(64);
   const n = kernel.readlink(AT_FDCWD, ascii("/proc/self/ns/pid"), b);

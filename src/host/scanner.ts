@@ -3,16 +3,18 @@
  * directory, starts and stops supervisors, notices their ends. runsvdir and a
  * container's init own one each; how a supervisor is started is handed in.
  */
-import { ascii, text } from "../base/bytes.ts";
+import { ascii, EMPTY, text } from "../base/bytes.ts";
 import { errorText } from "../base/error-text.ts";
 import { after, earlier, type Fd, type Instant, instant, type Pid, pid } from "../base/units.ts";
 import { type Found, Scan, type ScanAction, type ScanEntry } from "../core/scan.ts";
 import { ADOPT_BYTES, AdoptRecord } from "../formats/adopt.ts";
-import { AT_FDCWD, EPOLLIN, O_CLOEXEC, O_DIRECTORY, O_NONBLOCK, O_RDONLY, O_WRONLY, SIGTERM } from "../kernel/constants.ts";
+import { AT_FDCWD, EPOLLIN, O_CLOEXEC, O_DIRECTORY, O_NONBLOCK, O_RDONLY, SIGTERM } from "../kernel/constants.ts";
 import { type Kernel, Stat } from "../kernel/kernel.ts";
 import { bootId, procStat } from "../kernel/proc.ts";
 import { Part, type Reactor } from "../reactor.ts";
 import { DirectoryWatch } from "./directory-watch.ts";
+import { openAlive } from "./service-query.ts";
+import { openSupervise, servicePlace } from "./supervise-dir.ts";
 
 /** Where the scanner's messages go. */
 export abstract class ScanOutput {
@@ -38,6 +40,7 @@ const AGAIN_MS = 1000;
 const SETTLE_MS = 30;
 
 const DOT = 46;
+const ADOPT = ascii("supervise/adopt");
 
 export class Scanner extends Part {
   readonly scan: Scan = new Scan();
@@ -256,11 +259,11 @@ export class Scanner extends Part {
   #livingSupervisor(entry: ScanEntry, dir: Fd): Pid | null {
     const k = this.#kernel;
     if (this.#bootId.length === 0) return null;
-    const name = text(entry.name);
-    const ok = k.open(dir, ascii(`${name}/supervise/ok`), O_WRONLY | O_NONBLOCK | O_CLOEXEC, 0);
+    const place = servicePlace(k, dir, EMPTY, entry.name);
+    const ok = openAlive(k, place);
     if (ok < 0) return null;
     k.close(ok);
-    const fd = k.open(dir, ascii(`${name}/supervise/adopt`), O_RDONLY | O_NONBLOCK | O_CLOEXEC, 0);
+    const fd = openSupervise(k, place, ADOPT, O_RDONLY);
     if (fd < 0) return null;
     const record = new AdoptRecord();
     const n = k.pread(fd, record.raw, 0);

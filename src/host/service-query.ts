@@ -1,5 +1,6 @@
 /** What a supervisor tells from outside: whether it runs, its status, and room for a command. */
 import { ascii } from "../base/bytes.ts";
+import type { Fd } from "../base/units.ts";
 import { StatusBytes } from "../formats/status.ts";
 import { ENOENT, ENXIO, O_RDONLY, O_WRONLY } from "../kernel/constants.ts";
 import type { Kernel } from "../kernel/kernel.ts";
@@ -14,6 +15,22 @@ export type Outcome = "ok" | "not running" | "no directory" | "unknown";
 
 export const DOWN = ascii("down");
 
+/**
+ * Opens `ok`, which only works while a supervisor lives: in the service
+ * directory, else in its mirror. Descriptor or -errno; `place` then leads to
+ * where it was found.
+ */
+export function openAlive(kernel: Kernel, place: ServicePlace): Fd {
+  place.turnBack();
+  const ok = openSupervise(kernel, place, OK, O_WRONLY);
+  if (ok >= 0 || !place.turnToMirror(kernel)) return ok;
+  const mirrored = openSupervise(kernel, place, OK, O_WRONLY);
+  // Nobody in either: where nobody would be able to be, if it cannot be written, is in the mirror.
+  if (mirrored >= 0 || ok === -ENOENT) return mirrored;
+  place.turnBack();
+  return ok;
+}
+
 /** A query and its answer; one object is used for service after service. */
 export class ServiceQuery {
   readonly status: StatusBytes = new StatusBytes();
@@ -23,7 +40,7 @@ export class ServiceQuery {
 
   /** Asks the supervisor of `place`. */
   ask(kernel: Kernel, place: ServicePlace): Outcome {
-    const ok = openSupervise(kernel, place, OK, O_WRONLY);
+    const ok = openAlive(kernel, place);
     if (ok < 0) return this.#notOpened(kernel, place, -ok);
     kernel.close(ok);
     return this.read(kernel, place);

@@ -15,8 +15,11 @@ import type { Service } from "../core/service.ts";
 import { ADOPT_BYTES, AdoptRecord } from "../formats/adopt.ts";
 import { packStatus } from "../formats/status.ts";
 import {
+  EACCES,
   EINVAL,
   ENOENT,
+  EPERM,
+  EROFS,
   LOCK_EX,
   LOCK_NB,
   O_APPEND,
@@ -31,10 +34,16 @@ import {
   O_WRONLY,
 } from "../kernel/constants.ts";
 import { type Kernel, Stat, type WallTime } from "../kernel/kernel.ts";
+import { makeMirror } from "./mirror.ts";
 
 /** Longest target of a `supervise` link that is followed to make the directory. */
 const LINK_BYTES_MAX = 255;
 const READ_NONBLOCK = O_RDONLY | O_NONBLOCK | O_CLOEXEC;
+
+/** Whether an error says that nothing may be written there, rather than that something went wrong. */
+function isRefusal(errno: number): boolean {
+  return errno === EROFS || errno === EACCES || errno === EPERM;
+}
 
 /** What stat says: state, then paused, got TERM, and what is wanted if it is not the state. */
 export function statText(s: Service): string {
@@ -56,6 +65,8 @@ export class StateDirectory {
   #okFd: Fd = -1;
   #recordFd: Fd = -1;
   #pidWritten = -1;
+  /** The last attempt failed because nothing may be written there. */
+  #refused = false;
 
   constructor(kernel: Kernel, name: string) {
     this.#kernel = kernel;
@@ -68,20 +79,37 @@ export class StateDirectory {
 
   /**
    * Makes supervise/ below `service` (a `supervise` link's target when it
-   * dangles) and takes the lock, or takes over `inheritedLock` (>= 0). Returns
-   * the text of a fatal message, or null.
+   * dangles), or in the mirror where that cannot be written, and takes the
+   * lock, or takes over `inheritedLock` (>= 0). Returns the text of a fatal
+   * message, or null.
    */
   openAndLock(service: Fd, inheritedLock: Fd): string | null {
+    const problem = this.#openHere(service, inheritedLock);
+    if (problem === null || !this.#refused) return problem;
+    const mirror = makeMirror(this.#kernel, service);
+    if (mirror < 0) return problem;
+    if (this.#dir >= 0) this.#kernel.close(this.#dir);
+    this.#dir = mirror;
+    return this.#lock(inheritedLock);
+  }
+
+  #openHere(service: Fd, inheritedLock: Fd): string | null {
     const k = this.#kernel;
     const problem = this.#makeDirectory(service);
     if (problem !== null) return problem;
     this.#dir = k.open(service, ascii("supervise"), O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
     if (this.#dir < 0) return this.#unable("open", "/lock", -this.#dir);
-    if (inheritedLock >= 0) {
-      this.lockFd = inheritedLock;
+    return this.#lock(inheritedLock);
+  }
+
+  #lock(inherited: Fd): string | null {
+    const k = this.#kernel;
+    if (inherited >= 0) {
+      this.lockFd = inherited;
       return null;
     }
     this.lockFd = k.open(this.#dir, ascii("lock"), O_WRONLY | O_NONBLOCK | O_APPEND | O_CREAT | O_CLOEXEC, 0o600);
+    this.#refused = this.lockFd < 0 && isRefusal(-this.lockFd);
     if (this.lockFd < 0) return this.#unable("open", "/lock", -this.lockFd);
     const locked = k.flock(this.lockFd, LOCK_EX | LOCK_NB);
     return locked < 0 ? this.#unable("lock", "/lock", -locked) : null;
@@ -159,14 +187,17 @@ export class StateDirectory {
 
   #makeDirectory(service: Fd): string | null {
     const k = this.#kernel;
-    if (k.mkdir(service, ascii("supervise"), 0o700) >= 0) return null;
+    const made = k.mkdir(service, ascii("supervise"), 0o700);
+    this.#refused = made < 0 && isRefusal(-made);
+    if (made >= 0) return null;
     const target = new Uint8Array(LINK_BYTES_MAX + 1);
     const n = k.readlink(service, ascii("supervise"), target);
     if (n === -ENOENT || n === -EINVAL) return null;
     if (n < 0) return `unable to readlink ./${this.#name}: ${errorText(-n)}`;
     if (n > LINK_BYTES_MAX) return `unable to readlink ./${this.#name}: name too long`;
     // compat: the target itself is made, its parents are not; an error shows at the next step.
-    k.mkdir(service, target.slice(0, n), 0o700);
+    const linked = k.mkdir(service, target.slice(0, n), 0o700);
+    this.#refused = linked < 0 && isRefusal(-linked);
     return null;
   }
 

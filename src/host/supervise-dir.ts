@@ -11,6 +11,7 @@ import { ascii, concat, EMPTY } from "../base/bytes.ts";
 import type { Fd } from "../base/units.ts";
 import { AT_FDCWD, ENOENT, O_CLOEXEC, O_DIRECTORY, O_NONBLOCK, O_PATH } from "../kernel/constants.ts";
 import { type Kernel, Stat } from "../kernel/kernel.ts";
+import { findMirror, stateDirectories } from "./mirror.ts";
 
 /** Longer service names are opened first, so that name and file together stay within PATH_MAX. */
 const NAME_BYTES_MAX = 3500;
@@ -32,6 +33,8 @@ export class ServicePlace {
   readonly basePath: Uint8Array;
   /** Empty, or ends with a slash. */
   readonly prefix: Uint8Array;
+  /** Where `supervise` is instead: a path that ends with a slash (mirror.ts). */
+  #mirror: Uint8Array | null = null;
   readonly #path: Uint8Array;
 
   constructor(base: Fd, basePath: Uint8Array, prefix: Uint8Array) {
@@ -46,6 +49,22 @@ export class ServicePlace {
   path(file: Uint8Array): Uint8Array {
     this.#path.set(file, this.prefix.length);
     return this.#path.subarray(0, this.prefix.length + file.length);
+  }
+
+  get mirror(): Uint8Array | null {
+    return this.#mirror;
+  }
+
+  /** Looks for a mirror. Whether there is one, and `supervise` is now looked for in it. */
+  turnToMirror(kernel: Kernel): boolean {
+    if (stateDirectories.paths.length === 0) return false;
+    this.#mirror = findMirror(kernel, this.base, this.path(SELF).slice());
+    return this.#mirror !== null;
+  }
+
+  /** Back to the service directory. */
+  turnBack(): void {
+    this.#mirror = null;
   }
 
   /** The log service's place. */
@@ -71,11 +90,16 @@ export function enterable(kernel: Kernel, place: ServicePlace, scratch: Stat): n
 
 /** Opens a file of the supervise directory (OK, STATUS, CONTROL…). Returns the descriptor or -errno. */
 export function openSupervise(kernel: Kernel, place: ServicePlace, file: Uint8Array, flags: number): Fd {
-  return kernel.open(place.base, place.path(file), flags | O_NONBLOCK | O_CLOEXEC, 0);
+  const all = flags | O_NONBLOCK | O_CLOEXEC;
+  const mirror = place.mirror;
+  if (mirror !== null) return kernel.open(AT_FDCWD, concat([mirror, file]), all, 0);
+  return kernel.open(place.base, place.path(file), all, 0);
 }
 
 /** The supervise directory as inotify(7) is to be told: a path from the working directory, or null when there is none. */
 export function supervisePath(place: ServicePlace): Uint8Array | null {
+  const mirror = place.mirror;
+  if (mirror !== null) return concat([mirror, SUPERVISE]);
   if (place.prefix.length === 0) return null;
   return concat([place.prefix[0]! === 47 ? EMPTY : place.basePath, place.prefix, SUPERVISE]);
 }

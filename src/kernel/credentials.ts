@@ -10,6 +10,7 @@ declare function kGetenv(name: Uint8Array, b: Uint8Array): number;
 declare function kEnviron(b: Uint8Array): number;
 declare function kChroot(p: Uint8Array): number;
 declare function kUmask(mask: number): number;
+declare function kGeteuid(): number;
 declare function kSetuid(id: number): number;
 declare function kSetgid(id: number): number;
 declare function kSetgroups(b: Uint8Array): number;
@@ -49,6 +50,11 @@ export function changeRoot(path: Uint8Array): number {
 /** umask(2). */
 export function setUmask(mask: number): void {
   kUmask(mask);
+}
+
+/** geteuid(2). */
+export function userId(): number {
+  return kGeteuid();
 }
 
 /** setuid(2), for this process, which has one thread. */

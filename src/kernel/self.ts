@@ -10,6 +10,7 @@ declare function kCrashHandler(p: Uint8Array, av: Uint8Array, f: Uint8Array): nu
 declare function kCrashKeep(fd: number, keep: number): number;
 declare function kNoteDescriptors(): void;
 declare function kClosePrivate(a: number, b: number): void;
+declare function kClearMask(): void;
 declare function kCloseRange(first: number, last: number): number;
 declare function kExec(p: Uint8Array, av: Uint8Array, ev: Uint8Array, keep: number): number;
 declare function kGetrlimit(what: number, b: Uint8Array): number;
@@ -61,6 +62,11 @@ export function setCommandLine(commandLine: Uint8Array): number {
  */
 export function recoverWith(argv: readonly Uint8Array[], fallback: Uint8Array): number {
   return kCrashHandler(ascii("/proc/self/exe"), block(argv), fallback);
+}
+
+/** Whatever signals were blocked when this process was started: SPAWN_KEEP_MASK keeps none of them from here on. */
+export function forgetInheritedMask(): void {
+  kClearMask();
 }
 
 /** From now on a trap ends this process, with 111: for a forked child that is not worth more. */

@@ -1,0 +1,100 @@
+/**
+ * Where `supervise` goes when its service directory cannot be written: below a
+ * state directory, under the path of the service directory itself. The same
+ * rule for those who make it (runsv) and those who look for it (sv, an init):
+ *
+ *   STATE/PATH/OF/THE/SERVICE/DIRECTORY/supervise
+ *
+ * The path is the one without symbolic links. STATE is UPKEEP_STATE, or else
+ * the first of /run/upkeep, $XDG_RUNTIME_DIR/upkeep, /run/user/UID/upkeep in
+ * which it can be made, or is found. Without a mounted /proc a path cannot be
+ * had for a directory; it is then STATE/.DEVICE-INODE.
+ */
+import { ascii, concat, indexOf } from "../base/bytes.ts";
+import type { Fd } from "../base/units.ts";
+import { AT_FDCWD, EEXIST, O_CLOEXEC, O_DIRECTORY, O_PATH } from "../kernel/constants.ts";
+import { userId, variable } from "../kernel/credentials.ts";
+import { type Kernel, Stat } from "../kernel/kernel.ts";
+
+const PATH_BYTES = 4096;
+const SLASH = 47;
+const SUPERVISE = ascii("supervise");
+
+/** The state directories, in the order in which they are tried. Empty until `find`: no mirror is made or looked for. */
+export class StateDirectories {
+  #paths: Uint8Array[] = [];
+
+  /** From the environment of this process. */
+  find(): void {
+    const own = variable(ascii("UPKEEP_STATE"));
+    if (own !== null && own.length > 0) {
+      this.#paths = [own];
+      return;
+    }
+    const paths: Uint8Array[] = [ascii("/run/upkeep")];
+    const runtime = variable(ascii("XDG_RUNTIME_DIR"));
+    if (runtime !== null && runtime.length > 0) paths.push(concat([runtime, ascii("/upkeep")]));
+    paths.push(ascii(`/run/user/${userId()}/upkeep`));
+    this.#paths = paths;
+  }
+
+  get paths(): readonly Uint8Array[] {
+    return this.#paths;
+  }
+}
+
+export const stateDirectories = new StateDirectories();
+
+/** What stands for the service directory `service` below a state directory; starts with a slash. null: it is gone. */
+function place(kernel: Kernel, service: Fd): Uint8Array | null {
+  const b = new Uint8Array(PATH_BYTES);
+  const n = kernel.readlink(AT_FDCWD, ascii(`/proc/self/fd/${service}`), b);
+  if (n > 0 && n < b.length && b[0]! === SLASH) return b.slice(0, n);
+  const stat = new Stat();
+  return kernel.fstat(service, stat) < 0 ? null : ascii(`/.${stat.dev}-${stat.ino}`);
+}
+
+/** Makes `path` and what leads to it. 0, or -errno of the last step. */
+function makePath(kernel: Kernel, path: Uint8Array): number {
+  let r = 0;
+  for (let at = indexOf(path, SLASH, 1); at >= 0; at = indexOf(path, SLASH, at + 1)) {
+    r = kernel.mkdir(AT_FDCWD, path.slice(0, at), 0o755);
+  }
+  r = kernel.mkdir(AT_FDCWD, path, 0o755);
+  return r === -EEXIST ? 0 : r;
+}
+
+/** Makes the mirror's supervise directory. An O_PATH descriptor, or -1 when no state directory takes it. */
+export function makeMirror(kernel: Kernel, service: Fd): Fd {
+  const own = stateDirectories.paths.length === 0 ? null : place(kernel, service);
+  for (let i = 0; own !== null && i < stateDirectories.paths.length; i++) {
+    const path = concat([stateDirectories.paths[i]!, own]);
+    if (makePath(kernel, path) < 0) continue;
+    const supervise = concat([path, ascii("/"), SUPERVISE]);
+    const made = kernel.mkdir(AT_FDCWD, supervise, 0o700);
+    if (made < 0 && made !== -EEXIST) continue;
+    const fd = kernel.open(AT_FDCWD, supervise, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+    if (fd >= 0) return fd;
+  }
+  return -1;
+}
+
+/** The mirror of a service directory (ends with a slash; `supervise` is in it), where there is one; else null. */
+export function findMirror(kernel: Kernel, base: Fd, service: Uint8Array): Uint8Array | null {
+  const stat = new Stat();
+  let own: Uint8Array | null = null;
+  for (let i = 0; i < stateDirectories.paths.length; i++) {
+    const state = stateDirectories.paths[i]!;
+    if (kernel.stat(AT_FDCWD, state, 0, stat) < 0) continue;
+    if (own === null) {
+      const fd = kernel.open(base, service, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+      if (fd < 0) return null;
+      own = place(kernel, fd);
+      kernel.close(fd);
+      if (own === null) return null;
+    }
+    const path = concat([state, own, ascii("/")]);
+    if (kernel.stat(AT_FDCWD, concat([path, SUPERVISE]), 0, stat) >= 0) return path;
+  }
+  return null;
+}
