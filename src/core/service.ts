@@ -126,9 +126,9 @@ export class Service {
     return this.#hasEnded && this.state === "down" && !this.#wanted() && !this.#busy() && this.#queue.length === 0;
   }
 
-  /** Whether a further command can be taken in. */
-  get takesCommands(): boolean {
-    return this.#queue.length < QUEUE_MAX;
+  /** How many further commands can be taken in. */
+  get room(): number {
+    return QUEUE_MAX - this.#queue.length;
   }
 
   /** When "due" is to be delivered; null: never. */

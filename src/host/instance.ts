@@ -31,7 +31,8 @@ export abstract class InstanceOwner extends Part {
 
 /** State files that could not be written are tried again after this long. */
 const REWRITE_MS = 1000;
-const CONTROL_BYTES = 64;
+/** Reads of the control FIFO in one turn of the loop, which others wait for meanwhile. */
+const CONTROL_READS = 64;
 /** Between reading the clock and the kernel's own start time of the child lies at most this. */
 const START_SLACK_BEFORE_MS = 20;
 
@@ -340,20 +341,25 @@ export class Instance extends Part {
     this.#told = problem;
   }
 
+  /** As many bytes as the machine takes in, for the time of a turn: what it cannot take stays in the FIFO. */
   #readControl(now: Instant): void {
-    const b = new Uint8Array(1);
-    // One byte at a time, as many as the machine takes in: what it cannot take stays in the FIFO.
-    for (let i = 0; i < CONTROL_BYTES && this.machine.takesCommands; i++) {
-      if (this.#kernel.read(this.files.controlFd, b) !== 1) break;
-      const command = commandOf(b[0]!);
-      if (command !== null) this.drive({ kind: "command", command }, now);
+    for (let turn = 0; turn < CONTROL_READS && this.machine.room > 0; turn++) {
+      const b = new Uint8Array(this.machine.room);
+      const n = this.#kernel.read(this.files.controlFd, b);
+      if (n <= 0) break;
+      const read = b.subarray(0, n);
+      for (let i = 0; i < read.length; i++) {
+        const command = commandOf(read[i]!);
+        if (command !== null) this.drive({ kind: "command", command }, now);
+      }
+      if (n < b.length) break;
     }
     this.#listen();
   }
 
   /** Listens to the FIFO only while commands can be taken in, else a full queue would make the loop spin. */
   #listen(): void {
-    const takes = this.machine.takesCommands;
+    const takes = this.machine.room > 0;
     if (takes === this.#listening || this.files.controlFd < 0) return;
     this.#listening = takes;
     this.#reactor.rewatch(this.files.controlFd, takes ? EPOLLIN : 0);

@@ -84,7 +84,11 @@ export class Service {
   /** Waits until stat is this, and status says the same. */
   async is(stat: string, limitMs?: number): Promise<void> {
     const both = (): boolean => this.stat === stat && this.#statByStatus === stat.replace("want exit", "want down");
-    await until(`${this.dir} is "${stat}", not "${this.stat}"`, both, limitMs);
+    try {
+      await until(`"${stat}"`, both, limitMs);
+    } catch (e) {
+      throw new Error(`${this.dir} is "${this.stat}" (by status "${this.#statByStatus}")`, { cause: e });
+    }
   }
   /** Waits for a process of run that is not `other`, and returns its pid. */
   async runs(other = 0): Promise<number> {
