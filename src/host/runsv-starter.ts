@@ -9,7 +9,14 @@ import type { Fd } from "../base/units.ts";
 import type { ScanEntry } from "../core/scan.ts";
 import { AT_FDCWD, ENOENT, O_CLOEXEC, SIGCHLD, SIGHUP, SIGTERM } from "../kernel/constants.ts";
 import { type Kernel, type Move, SPAWN_KEEP_MASK, SPAWN_SETSID, Stat } from "../kernel/kernel.ts";
-import { closeAllBut, closePrivate, environmentValue, setDescriptorLimit, setTitle } from "../kernel/self.ts";
+import {
+  closeAllBut,
+  closePrivate,
+  environmentValue,
+  raiseDescriptorLimit,
+  setDescriptorLimit,
+  setTitle,
+} from "../kernel/self.ts";
 import { superviseService } from "./runsv-process.ts";
 import { RunsvStarter } from "./scanner.ts";
 
@@ -127,6 +134,8 @@ export class NativeRunsvStarter extends RunsvStarter {
   }
 
   #exec(entry: ScanEntry, dir: Fd): number {
+    // Inherited by exec, and raised again for this process.
+    setDescriptorLimit(this.#limits);
     const spawned = this.#kernel.spawn({
       dir,
       path: this.#program,
@@ -139,6 +148,7 @@ export class NativeRunsvStarter extends RunsvStarter {
       recordFd: -1,
       recordAt: 0,
     });
+    raiseDescriptorLimit(-1);
     if (spawned.pid > 0 && spawned.execErrno !== 0) {
       const errno = this.#program.length === 0 ? ENOENT : spawned.execErrno;
       this.#say(`unable to start runsv ${text(entry.name)}: ${errorText(errno)}`);

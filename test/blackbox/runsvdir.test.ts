@@ -202,6 +202,24 @@ together("runsvdir", () => {
       await services[2]?.runs();
     });
 
+    test("runsvdir-reappears: a directory that comes back while its runsv still stops waits for that, with ours", async (t) => {
+      const dir = tempDir(t);
+      const slow =
+        "#!/bin/sh\ntrap 'while [ ! -e go ]; do sleep 0.03; done; exit' TERM\necho >>up\nwhile :; do sleep 0.03; done\n";
+      const s = add(dir, "svc", { run: slow });
+      const child = launch(t, UPKEEP, [dir]);
+      await s.has("up");
+      const pid = s.pid;
+      renameSync(s.dir, join(dir, ".away"));
+      await new Service(join(dir, ".away")).is("run, got TERM, want exit");
+      renameSync(join(dir, ".away"), s.dir);
+      await delay(1500);
+      assert.deepEqual([s.pid, s.lines("up").length, child.stderr()], [pid, 1, ""]);
+      writeFileSync(s.path("go"), "");
+      await s.has("up", 2);
+      assert.equal(child.stderr(), "");
+    });
+
     test("runsvdir-inotify: a directory that comes or goes takes effect within 100 ms, with ours", async (t) => {
       const dir = tempDir(t);
       launch(t, UPKEEP, [dir]);
@@ -243,6 +261,18 @@ exec sleep 1000
       const seen = await s.has("seen", 7);
       const want = ["0 /dev/null", "1 /dev/null", "2 /dev/null", "7 /dev/null", "8 /dev/zero", "0027", "mark"];
       assert.deepEqual(seen, want);
+    });
+
+    // doc/differences.md, runsvdir-limit.
+    test("the limit of open files, which ours raises for itself, also by exec of another runsv", async (t) => {
+      for (const supervisors of [UPKEEP, RUNIT]) {
+        const dir = tempDir(t);
+        const s = add(dir, "svc", { run: "#!/bin/sh\nulimit -Sn >limit; ulimit -Hn >>limit\nexec sleep 1000\n" });
+        const program = UPKEEP.program("runsvdir");
+        const child = start(t, "/usr/bin/prlimit", ["--nofile=100:1000", program, dir], { env: { PATH: supervisors.path } });
+        assert.deepEqual(await s.has("limit", 2), ["100", "1000"], supervisors.name);
+        assert.match(slurp(`/proc/${child.pid}/limits`), /Max open files +1000 +1000 /);
+      }
     });
 
     both("signals: HUP and TERM are default, also under nohup, all others as they were", async (tools, dir, t) => {

@@ -37,5 +37,8 @@ test("restart storm: memory stays flat", {
   const after = measured();
   const sum = (list: readonly number[]): number => list.reduce((a, b) => a + b, 0);
   t.diagnostic(`${sum(starts())} starts; RssAnon of runsvdir and ${SERVICES} runsv: ${sum(before)} kB, then ${sum(after)} kB`);
-  assert.ok(sum(after) <= sum(before), `${sum(before)} kB, then ${sum(after)} kB`);
+  const grown = after.map((kB, i) => kB - (before[i] ?? 0)).filter((kB) => kB !== 0);
+  t.diagnostic(`changed: ${grown.join(" ")}`);
+  // A page here and there is one that was needed for the first time. A leak of 16 bytes a start would be 80 kB in a minute.
+  assert.ok(sum(after) <= sum(before) + 40, `${sum(before)} kB, then ${sum(after)} kB`);
 });
