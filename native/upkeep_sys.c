@@ -89,7 +89,13 @@ static void point_items(char **out, const uint8_t *b, size_t n) {
 static void bits_to_set(sigset_t *s, double lo, double hi) {
   sigemptyset(s);
   uint64_t bits = (uint64_t)lo | (uint64_t)hi << 32;
-  for (int i = 1; i < 65; i++) if (bits >> (i - 1) & 1) sigaddset(s, i);
+  /* Not sigaddset(3): musl keeps 32 to 34 for itself, and 34 is the first real-time signal of everybody else. */
+  memcpy(s, &bits, sizeof bits);
+}
+
+/* sigprocmask(2) itself: musl's hides 32 to 34 in what it returns, and restoring that would unblock them. */
+static int set_mask(int how, const sigset_t *s, sigset_t *old) {
+  return (int)syscall(SYS_rt_sigprocmask, how, s, old, 8);
 }
 
 /* --- arguments, environment, title ------------------------------------- */
@@ -342,12 +348,12 @@ int32_t k_inotify_remove(double fd, double watch) { RET(inotify_rm_watch((int)fd
 int32_t k_sigmask(double how, double lo, double hi) {
   sigset_t s;
   bits_to_set(&s, lo, hi);
-  RET(sigprocmask((int)how, &s, 0));
+  RET(set_mask((int)how, &s, 0));
 }
-/* Signals that are ignored (nohup(1), a careless parent) would never arrive,
- * and with SIGCHLD ignored children leave no status: they are default from here on. */
 /* What SPAWN_KEEP_MASK keeps is nothing from here on. */
 void k_clear_mask(void) { sigemptyset(&g_mask); }
+/* Signals that are ignored (nohup(1), a careless parent) would never arrive,
+ * and with SIGCHLD ignored children leave no status: they are default from here on. */
 int32_t k_signalfd(double fd, double lo, double hi) {
   sigset_t s;
   struct sigaction a;
@@ -516,9 +522,9 @@ int32_t k_spawn(double dir, const uint8_t *p, size_t pn, const uint8_t *av, size
   int step = 0;
   sigset_t all, old;
   sigfillset(&all);
-  sigprocmask(SIG_SETMASK, &all, &old);
+  set_mask(SIG_SETMASK, &all, &old);
   pid_t pid = start_child(dir, path, argv, get32(opt, 0) & 8 ? environ : argv + ac + 1, moves, mn, opt, &err, &step);
-  sigprocmask(SIG_SETMASK, &old, 0);
+  set_mask(SIG_SETMASK, &old, 0);
   free(argv);
   put32(out, 0, (uint32_t)err);
   put32(out, 4, err ? (uint32_t)step : 0);
