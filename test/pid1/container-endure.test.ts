@@ -1,0 +1,131 @@
+/** What a container's init goes through: orphans by the thousand, killed descendants, its own faults. */
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Container, check, contain, DEAF, must, POLITE } from "../support/container.ts";
+import { ROOT, run, until } from "../support/lab.ts";
+import { zombies } from "../support/pidns.ts";
+
+const SERVICES = { "service/a/run": POLITE, "service/b/run": POLITE, "service/b/log/run": "#!/bin/sh\nexec cat\n" };
+
+/** RSS that is not the file's, in kB. */
+function anonymous(pid: number): number {
+  return Number(/^RssAnon:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "latin1"))?.[1] ?? -1);
+}
+
+function pidOf(m: Container, service: string): Promise<string> {
+  return m.sh(`cat /etc/service/${service}/supervise/pid`);
+}
+
+check("20,000 orphans are reaped, a handful at a time, and no memory is kept", async (t) => {
+  const m = await contain(t, [], SERVICES);
+  const program = join(m.dir, "etc/orphans");
+  execFileSync("musl-gcc", ["-static", "-Os", join(ROOT, "test/fixtures/orphans.c"), "-o", program]);
+  await m.shows("a runs");
+  const before = anonymous(m.pid);
+  const seen: number[] = [];
+  let done = false;
+  const flood = run("nsenter", ["-t", `${m.pid}`, "-p", program, "20000"]).then((result) => {
+    done = true;
+    return result;
+  });
+  while (!done) {
+    seen.push(zombies(m.processes()));
+    await new Promise((next) => setTimeout(next, 20));
+  }
+  assert.equal((await flood).code, 0);
+  await until("no zombie is left", () => zombies(m.processes()) === 0);
+  // On a busy machine process 1 may have to wait for its turn: now and then there are more.
+  seen.sort((a, b) => a - b);
+  assert.ok((seen[Math.floor(seen.length * 0.9)] ?? 0) < 50, `zombies at once: ${seen.join(" ")}`);
+  assert.ok(anonymous(m.pid) - before < 64, `${before} kB before, ${anonymous(m.pid)} kB after`);
+  m.kill("SIGTERM");
+  assert.equal(await m.end, 0);
+});
+
+check("kill -9 of random descendants: everybody is back, once, and stops in order", async (t) => {
+  const m = await contain(t, [], SERVICES);
+  await m.shows("a runs");
+  // The same seed, the same order of victims; who they are depends on who there is.
+  let seed = 4711;
+  for (let round = 0; round < 40; round++) {
+    seed = (seed * 1103515245 + 12345) % 2147483648;
+    const all = m.processes();
+    const victim = all[seed % Math.max(1, all.length)];
+    if (victim !== undefined) {
+      try {
+        process.kill(victim, "SIGKILL");
+      } catch {
+        // Gone meanwhile.
+      }
+    }
+    await new Promise((next) => setTimeout(next, 25));
+  }
+  await until("both run, and nobody twice", async () => {
+    const up = await m.exec("sv", "status", "a", "b");
+    const counted = await m.sh("pgrep -cx runsv; pgrep -cx cat; pgrep -cf '^/bin/sh ./run'");
+    return /^run: a: .*\nrun: b: .*; run: log: /.test(up.stdout) && counted === "2\n1\n2\n";
+  });
+  const from = performance.now();
+  m.kill("SIGTERM");
+  assert.equal(await m.end, 0);
+  assert.ok(performance.now() - from < 5000);
+  const last = m.lines().slice(-4);
+  assert.ok(last.includes("a stops") && last.includes("b stops"), m.lines().join("\n"));
+});
+
+for (const kind of ["index", "stack"]) {
+  check(`a trap (${kind}): services, lines and the command do not notice`, async (t) => {
+    const m = await contain(
+      t,
+      ["-n", "/etc/service", "--", "sh", "-c", "trap 'exit 4' TERM; echo command runs; while :; do sleep 0.05; done"],
+      SERVICES,
+      { env: { UPKEEP_TEST_TRAP: kind } },
+    );
+    await m.shows("a: a runs");
+    await m.shows("command runs");
+    const before = [await pidOf(m, "a"), await pidOf(m, "b")];
+    for (let i = 1; i <= 3; i++) {
+      m.kill("SIGUSR2");
+      await until("it recovered", () => m.stderr().split("recovered from an internal error").length === i + 1);
+    }
+    assert.deepEqual([await pidOf(m, "a"), await pidOf(m, "b")], before);
+    assert.equal((await m.sh("pgrep -cx runsv; pgrep -cf '^upkeep: lines'")).trim(), "2\n1");
+    // New services are found, old ones reaped, and what is written still comes through.
+    await m.sh("mkdir /etc/service/c; cp -p /etc/service/a/run /etc/service/c/run");
+    await m.shows("c: c runs");
+    await must(m, "sv", "restart", "a");
+    await m.shows("a: a stops");
+    await must(m, "sh", "-c", "kill -9 $(pgrep -o -x runsv)");
+    await until("a new runsv", async () => (await m.sh("pgrep -cx runsv")) === "3\n");
+    m.kill("SIGTERM");
+    assert.equal(await m.end, 4);
+    assert.ok(m.lines().includes("c: c stops"));
+  });
+}
+
+check("a trap while everything stops: the end comes in the same budget", async (t) => {
+  const m = await contain(t, ["-t", "3"], { ...SERVICES, "service/deaf/run": DEAF }, { env: { UPKEEP_TEST_TRAP: "index" } });
+  await m.shows("deaf runs");
+  await m.shows("a runs");
+  const from = performance.now();
+  m.kill("SIGTERM");
+  await m.shows("a stops");
+  m.kill("SIGUSR2");
+  assert.equal(await m.end, 0);
+  assert.ok(performance.now() - from < 6000);
+  assert.match(m.stderr(), /recovered from an internal error/);
+});
+
+check("too many faults in a row: everybody is killed, exit 111", async (t) => {
+  const m = await contain(t, [], SERVICES, { env: { UPKEEP_TEST_TRAP: "index" } });
+  await m.shows("a runs");
+  for (let i = 1; i <= 5; i++) {
+    m.kill("SIGUSR2");
+    await until("it recovered", () => m.stderr().split("recovered from an internal error").length === i + 1);
+  }
+  m.kill("SIGUSR2");
+  assert.equal(await m.end, 111);
+  assert.match(m.stderr(), /upkeep init: fatal: too many internal errors\n$/);
+});
