@@ -66,6 +66,21 @@ test("man pages: their sections, and no text the formatter complains about", () 
   }
 });
 
+test("the man pages of the supervisor and of sv have each difference, and its test", () => {
+  const list = read("doc/differences.md");
+  for (const program of ["runsv", "runsvdir", "runsvchdir", "sv"]) {
+    const section = list.split(`\n## ${program}\n`)[1]?.split("\n## ")[0] ?? "";
+    const page = read(`man/${program}.8`).replaceAll("\\-", "-").replaceAll("\n", " ");
+    const rows = [...section.matchAll(/^\| ([a-z][a-z0-9-]+) \|.*\| `([\w/.-]+)` \|$/gm)];
+    const names = [...section.matchAll(/^\| ([a-z]+-[a-z0-9-]+) \|/gm)].map((m) => m[1]);
+    assert.ok(rows.length > 0 && rows.length === names.length, `${program}: a difference without a test`);
+    for (const [, name = "", path = ""] of rows) {
+      assert.match(page, new RegExp(`\\.B ${name} .*?${path.replaceAll(".", "\\.")}`), `man/${program}.8: ${name}`);
+    }
+    assert.equal([...page.matchAll(new RegExp(`\\.B ${program}-[a-z]`, "g"))].length, names.length, `man/${program}.8`);
+  }
+});
+
 test("the lock file is complete and names no registry", () => {
   const lock = JSON.parse(read("package-lock.json"));
   const text = read("package-lock.json");
