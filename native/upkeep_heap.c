@@ -3,8 +3,10 @@
  * Blocks of all sizes stand side by side in the order they were asked for, so
  * that a child's few kilobytes of objects fill one or two pages of its own;
  * the C library's allocator spreads them over a page for each size, and each
- * of these is copied after fork(2).  heap_fresh() makes a forked child begin
- * on pages of its own instead of in gaps of its parent's.
+ * of these is copied after fork(2).  heap_seal() says what a forked child will
+ * need of its parent, heap_fresh() makes the child begin on pages of its own,
+ * and heap_drop() gives the rest back: a page that parent or child writes to
+ * would count for both.
  *
  * A block is 8 bytes of header (its class), then the payload, 16-byte aligned.
  * Classes: multiples of 16 up to 512, then four steps to each doubling up to
@@ -31,6 +33,9 @@
 struct gap { struct gap *next; };
 static struct gap *gaps[CLASSES];
 static uint8_t *chunk, *chunk_end;
+static uint8_t *newest;     /* chunks are a list: each begins with the one before */
+static uint8_t *inherited;  /* in a forked child: the parent's newest */
+static uint8_t *sealed;     /* end of what a child keeps */
 
 /* Size of a block (header and payload) of a class. */
 static size_t class_size(unsigned c) {
@@ -69,6 +74,8 @@ static void *carve(size_t size) {
   if (!chunk || (size_t)(chunk_end - chunk) < size) {
     uint8_t *p = map(CHUNK);
     if (!p) { errno = ENOMEM; return 0; }
+    *(uint8_t **)p = newest;
+    newest = p;
     chunk = p + 8;  /* payloads are 16-byte aligned behind an 8-byte header */
     chunk_end = p + CHUNK;
   }
@@ -145,7 +152,29 @@ void *aligned_alloc(size_t align, size_t n) {
 void *memalign(size_t align, size_t n) { return aligned_alloc(align, n); }
 size_t malloc_usable_size(void *p) { return p ? room(p) : 0; }
 
+static uint8_t *page_above(uint8_t *p) { return (uint8_t *)(((uintptr_t)p + PAGE - 1) & ~(uintptr_t)(PAGE - 1)); }
+
+void heap_seal(void) {
+  memset(gaps, 0, sizeof gaps);
+  sealed = chunk = chunk ? page_above(chunk) : 0;
+  if (chunk) chunk = chunk < chunk_end ? chunk + 8 : chunk_end;
+}
+
 void heap_fresh(void) {
   memset(gaps, 0, sizeof gaps);
-  chunk = chunk_end = 0;
+  inherited = newest;
+  newest = chunk = chunk_end = 0;
+}
+
+void heap_drop(void) {
+  if (!sealed) return;
+  while (inherited) {
+    uint8_t *start = inherited, *end = start + CHUNK;
+    inherited = *(uint8_t **)start;
+    if (sealed > start && sealed <= end) {
+      if (sealed < end) munmap(sealed, (size_t)(end - sealed));
+      return;
+    }
+    munmap(start, CHUNK);
+  }
 }

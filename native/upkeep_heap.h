@@ -1,2 +1,6 @@
+/* What is allocated so far is what a forked child keeps. */
+void heap_seal(void);
 /* A forked child calls this first: what it allocates goes to pages of its own. */
 void heap_fresh(void);
+/* In the child: nothing that the parent allocated after heap_seal() is used any more. */
+void heap_drop(void);

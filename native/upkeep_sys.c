@@ -47,6 +47,11 @@
 
 extern char **environ;
 
+/* What a trap does: see the crash handler below. */
+static char **g_crash_argv;
+static char *g_crash_path, *g_crash_fallback;
+static uint32_t g_crash_keep[1024 / 32];
+
 static int g_argc;
 static char **g_argv;
 int __real_main(int, char **, char **);
@@ -58,6 +63,12 @@ int __wrap_main(int c, char **v, char **e) {
   sigprocmask(SIG_BLOCK, 0, &g_mask);
   return __real_main(c, v, e);
 }
+
+/* upkeep_heap.c and upkeep.ld, where they are linked. */
+void heap_seal(void) __attribute__((weak));
+void heap_fresh(void) __attribute__((weak));
+void heap_drop(void) __attribute__((weak));
+extern uint8_t runtime_state[] __attribute__((weak)), runtime_state_end[] __attribute__((weak));
 
 static void put32(const uint8_t *b, size_t at, uint32_t v) { memcpy(OUT(b) + at, &v, 4); }
 static void put64(const uint8_t *b, size_t at, uint64_t v) { memcpy(OUT(b) + at, &v, 8); }
@@ -400,11 +411,25 @@ int32_t k_waitpid(double pid, double options, const uint8_t *b, size_t n) {
   put32(b, 0, (uint32_t)st);
   return (int32_t)r;
 }
-void heap_fresh(void) __attribute__((weak)); /* upkeep_heap.c, where it is linked */
 int32_t k_fork(void) {
   pid_t r = fork();
   if (r == 0 && heap_fresh) heap_fresh();
   return r < 0 ? -errno : (int32_t)r;
+}
+/* From here on what is allocated is not for forked children: they forget it with k_forget_parent(). */
+void k_seal_heap(void) {
+  if (heap_seal) heap_seal();
+}
+/* In a forked child that uses nothing any more of what its parent allocated
+ * since k_seal_heap(): unmaps it, and with it goes what the language's runtime
+ * remembers of it (its variables are as before main), and the crash handler. */
+void k_forget_parent(void) {
+  if (!heap_drop) return;
+  memset(g_crash_keep, 0, sizeof g_crash_keep);
+  g_crash_argv = 0;
+  g_crash_path = 0;
+  memset(runtime_state, 0, (size_t)(runtime_state_end - runtime_state));
+  heap_drop();
 }
 
 /* A pair of connected sockets that keep messages apart.  b: two i32. */
@@ -628,15 +653,12 @@ int32_t k_udp_send(double fd, const uint8_t *b, size_t n, double ip, double port
  * replaces the process by a fresh image of the same program under the same
  * pid: open descriptors named with k_crash_keep() stay open, children stay
  * children.  What to run is decided beforehand, by k_crash_handler(). */
-static char **g_crash_argv;
-static char *g_crash_path, *g_crash_fallback;
-static uint32_t g_crash_keep[1024 / 32];
-
 static void on_crash(int sig, siginfo_t *info, void *context) {
   (void)sig;
   (void)context;
   /* kill(2) from outside is no trap: process 1 does not die of it without a handler either. */
   if (getpid() == 1 && info->si_code <= 0 && info->si_pid != 1) return;
+  if (!g_crash_path) _exit(111);
   for (int fd = 3; fd < 1024; fd++)
     if (g_crash_keep[fd / 32] >> (fd % 32) & 1) fcntl(fd, F_SETFD, 0);
   /* The mask stays: what is blocked must not be lost between here and the new image. */
@@ -647,13 +669,11 @@ static void on_crash(int sig, siginfo_t *info, void *context) {
 
 /* The stack the handler runs on: the ordinary one may be what overflowed. */
 static int alternate_stack(void) {
-  static char *stack;
-  if (stack) return 0;
+  static char crash_stack[16384];
   stack_t s;
   memset(&s, 0, sizeof s);
-  s.ss_size = 16384;
-  s.ss_sp = stack = malloc(s.ss_size);
-  if (!stack) return -ENOMEM;
+  s.ss_size = sizeof crash_stack;
+  s.ss_sp = crash_stack;
   RET(sigaltstack(&s, 0));
 }
 

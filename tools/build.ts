@@ -63,6 +63,9 @@ const RELEASE: Target = {
 
 const NATIVE = ["native/upkeep_sys.c", "native/upkeep_heap.c"];
 
+/** Where the linker puts what: relative, as is everything that the hash of the inputs sees. */
+const LAYOUT = "native/upkeep.ld";
+
 const LINK = [
   "-static",
   "-s",
@@ -71,12 +74,13 @@ const LINK = [
   "-Wl,-z,noseparate-code",
   "-Wl,-z,norelro",
   "-Wl,--gc-sections",
+  `-Wl,-T,${LAYOUT}`,
 ];
 
 /** Of everything a build depends on: an equal one need not be made again. */
 function inputsHash(main: string): string {
   const hash = createHash("sha256").update([...RELEASE.flags, ...LINK].join(" "));
-  const files = [...programFiles(join(ROOT, main)), ...NATIVE.map((file) => join(ROOT, file))];
+  const files = [...programFiles(join(ROOT, main)), ...[...NATIVE, LAYOUT].map((file) => join(ROOT, file))];
   const tools = ["tools/build.ts", "tools/compile.ts", "tools/ffi.ts", "package-lock.json"].map((file) => join(ROOT, file));
   for (const file of [...files, ...tools.filter((file) => existsSync(file))])
     hash.update(file.slice(ROOT.length)).update(readFileSync(file));
@@ -91,7 +95,7 @@ export async function buildRelease(main: string, out: string): Promise<void> {
   const objects = await compile(main, name, NATIVE, RELEASE);
   mkdirSync(dirname(out), { recursive: true });
   const fresh = join(BUILD, name);
-  execFileSync(RELEASE.compiler, [...LINK, ...objects, "-lm", "-o", fresh], { stdio: "inherit" });
+  execFileSync(RELEASE.compiler, [...LINK, ...objects, "-lm", "-o", fresh], { cwd: ROOT, stdio: "inherit" });
   install(fresh, out);
   writeFileSync(stamp, `${inputs} ${out}`);
 }

@@ -28,7 +28,7 @@ import {
 } from "../kernel/constants.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { complain } from "../kernel/output.ts";
-import { becomeProgram, noteDescriptors, raiseDescriptorLimit, setCommandLine } from "../kernel/self.ts";
+import { becomeProgram, noteDescriptors, raiseDescriptorLimit, sealHeap, setCommandLine } from "../kernel/self.ts";
 import { Part, Reactor } from "../reactor.ts";
 
 /** What the command line says. */
@@ -157,6 +157,7 @@ export function runsvdir(kernel: Kernel, given: readonly Uint8Array[]): number {
   }
   // Also the copy of the environment that the first change of a title costs: once here, not in each child.
   setCommandLine(block(argv));
+  sealHeap();
   const messages = new Messages(kernel, args.dir);
   const signals: number[] = [SIGCHLD, SIGTERM, SIGHUP, SIGALRM, SIGUSR1];
   const trap = trapSignals();

@@ -13,6 +13,7 @@ import {
   closeAllBut,
   closePrivate,
   environmentValue,
+  forgetParent,
   raiseDescriptorLimit,
   setDescriptorLimit,
   setTitle,
@@ -129,8 +130,11 @@ export class NativeRunsvStarter extends RunsvStarter {
     else closeAllBut(3, [entry.pipeRead, write, notice]);
     setDescriptorLimit(this.#limits);
     setTitle(concat([ascii("runsv"), NUL, entry.name]), "runsv");
+    const name = entry.name.slice(0, entry.name.length);
+    const program = this.#program.slice(0, this.#program.length);
     const inherited = { lock: -1, logLock: -1, pipeRead: entry.pipeRead, pipeWrite: write, notice };
-    k.exit(superviseService(k, entry.name, this.#program, AT_FDCWD, inherited));
+    forgetParent();
+    k.exit(superviseService(k, name, program, AT_FDCWD, inherited));
   }
 
   #exec(entry: ScanEntry, dir: Fd): number {

@@ -3,7 +3,10 @@ import { ascii, block, EMPTY, putLe64, split } from "../base/bytes.ts";
 import type { Fd } from "../base/units.ts";
 
 declare function kArgs(b: Uint8Array): number;
+declare function kGetenv(name: Uint8Array, b: Uint8Array): number;
 declare function kEnviron(b: Uint8Array): number;
+declare function kSealHeap(): void;
+declare function kForgetParent(): void;
 declare function kSetTitle(b: Uint8Array): number;
 declare function kSetName(b: Uint8Array): number;
 declare function kCrashHandler(p: Uint8Array, av: Uint8Array, f: Uint8Array): number;
@@ -32,15 +35,29 @@ export function environment(): Uint8Array[] {
 
 /** The value of an environment variable, or null when it is not set. */
 export function environmentValue(name: string): Uint8Array | null {
-  const all = environment();
-  const key = ascii(`${name}=`);
-  for (let i = 0; i < all.length; i++) {
-    const e = all[i]!;
-    let same = e.length >= key.length;
-    for (let j = 0; same && j < key.length; j++) same = e[j]! === key[j]!;
-    if (same) return e.subarray(key.length);
-  }
-  return null;
+  const key = ascii(name);
+  const length = kGetenv(key, EMPTY);
+  if (length < 0) return null;
+  const value = new Uint8Array(length);
+  kGetenv(key, value);
+  return value;
+}
+
+/**
+ * A process that will fork supervisors calls this once it holds what they need
+ * of it: what it allocates from here on, each of them forgets with `forgetParent`.
+ */
+export function sealHeap(): void {
+  kSealHeap();
+}
+
+/**
+ * In a forked child: returns the memory its parent allocated after `sealHeap`.
+ * No value from there may be used any more, so call it with copies in hand, and
+ * do not return.
+ */
+export function forgetParent(): void {
+  kForgetParent();
 }
 
 /** What ps shows: the command line (proc(5) cmdline; cut to the room argv and environ had) and the name. */
