@@ -23,6 +23,11 @@ export const RESTART_MS = 1000;
 /** A service directory as a scan found it. */
 export type Found = { readonly name: Uint8Array; readonly dev: number; readonly ino: number };
 
+/** What an entry is known by. */
+export function entryKey(dev: number, ino: number): string {
+  return `${dev}:${ino}`;
+}
+
 export class ScanEntry {
   readonly key: string;
   name: Uint8Array;
@@ -135,7 +140,7 @@ export class Scan {
   }
 
   #see(f: Found): void {
-    const key = `${f.dev}:${f.ino}`;
+    const key = entryKey(f.dev, f.ino);
     const known = this.#byKey.get(key);
     if (known === undefined) {
       const entry = new ScanEntry(key, f.name);

@@ -6,7 +6,7 @@
 import { ascii, EMPTY, text } from "../base/bytes.ts";
 import { errorText } from "../base/error-text.ts";
 import { after, earlier, type Fd, type Instant, instant, type Pid, pid } from "../base/units.ts";
-import { type Found, Scan, type ScanAction, type ScanEntry } from "../core/scan.ts";
+import { entryKey, type Found, Scan, type ScanAction, type ScanEntry } from "../core/scan.ts";
 import { ADOPT_BYTES, AdoptRecord } from "../formats/adopt.ts";
 import { AT_FDCWD, EPOLLIN, O_CLOEXEC, O_DIRECTORY, O_NONBLOCK, O_RDONLY, SIGTERM } from "../kernel/constants.ts";
 import { type Kernel, Stat } from "../kernel/kernel.ts";
@@ -239,6 +239,13 @@ export class Scanner extends Part {
   }
 
   #start(entry: ScanEntry, dir: Fd, now: Instant): void {
+    if (!this.#isThere(entry, dir)) {
+      // It went, or got another name, and the scan that will tell has yet to come.
+      this.scan.startFailed(entry, now);
+      this.#check = true;
+      this.#lookAt = earlier(this.#lookAt, after(now, SETTLE_MS)) ?? now;
+      return;
+    }
     const living = this.#livingSupervisor(entry, dir);
     if (living !== null) {
       this.scan.started(entry, living, now);
@@ -250,6 +257,11 @@ export class Scanner extends Part {
       this.#output.warn(`unable to fork for ${text(entry.name)}: ${errorText(-r)}`);
       this.scan.startFailed(entry, now);
     }
+  }
+
+  #isThere(entry: ScanEntry, dir: Fd): boolean {
+    const stat = new Stat();
+    return this.#kernel.stat(dir, entry.name, 0, stat) >= 0 && entryKey(stat.dev, stat.ino) === entry.key;
   }
 
   /**

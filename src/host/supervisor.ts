@@ -22,6 +22,8 @@ import type { Reactor } from "../reactor.ts";
 import { Instance, InstanceOwner } from "./instance.ts";
 import { openDirectory } from "./state-directory.ts";
 
+/** No descriptor: what is to be started with it fails and says so. */
+const NO_PIPE: Fd = 2147483647;
 /** The first word about a log service that does not end comes after this long, then at doubling intervals. */
 const LOG_WAIT_MS = 5000;
 
@@ -117,7 +119,10 @@ export class Supervisor extends InstanceOwner {
   }
 
   override moves(isLog: boolean): readonly Move[] {
-    if (this.log === null || this.pipeRead < 0) return [];
+    if (this.log === null) return [];
+    // Told to exit and then, before the log service had ended, to come up again.
+    if (this.#logReleased && this.main.machine.want !== "exit") this.#takeLogBack(this.#kernel.now());
+    if (this.pipeRead < 0) return [{ from: NO_PIPE, to: isLog ? 0 : 1 }];
     return isLog ? [{ from: this.pipeRead, to: 0 }] : [{ from: this.pipeWrite, to: 1 }];
   }
 

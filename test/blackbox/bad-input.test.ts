@@ -15,6 +15,12 @@ import { type Child, run, type ServiceFiles, serviceDir, start, tempDir, UPKEEP,
 import { lives, Service, SLEEP, slurp, together } from "../support/service.ts";
 
 const ROOT = process.getuid?.() === 0;
+/** Appends to ../lines, and loses nothing by TERM: what was read is written first. */
+const CAREFUL = `#!/usr/bin/perl
+$SIG{TERM} = sub { $end = 1 };
+open(F, ">>", "../lines");
+until ($end) { my $n = sysread(STDIN, $b, 65536); next if !defined $n; last if !$n; syswrite(F, $b) }
+`;
 const CAT = "#!/bin/sh\nexec cat >>lines\n";
 /** A user nobody else is, so that limits on processes count ours alone. */
 const STRANGER = 2100000000 + (process.pid % 40000);
@@ -137,9 +143,11 @@ together("bad input", () => {
       mkdirSync(s.path("supervise"));
       execFileSync("mount", ["-t", "tmpfs", "-o", "size=64k", "small", s.path("supervise")]);
       execFileSync("mount", ["-o", "remount,ro", s.path("supervise")]);
-      const runsvdir = start(t, UPKEEP.program("runsvdir"), [dir], { env: { PATH: UPKEEP.path } });
+      // Nor is there another place for it: doc/differences.md, runsv-state.
+      const env = { PATH: UPKEEP.path, UPKEEP_STATE: "/dev/null/none" };
+      const runsvdir = start(t, UPKEEP.program("runsvdir"), [dir], { env });
       const message = "runsv svc: fatal: unable to open supervise/lock: read-only file system\n";
-      await until("it is told twice", () => runsvdir.stderr() === message.repeat(2));
+      await until("it is told twice", () => runsvdir.stderr().startsWith(message.repeat(2)));
       execFileSync("mount", ["-o", "remount,rw", s.path("supervise")]);
       await s.runs();
       runsvdir.kill("SIGHUP");
@@ -147,15 +155,31 @@ together("bad input", () => {
       await s.is("down");
     });
 
+    test("runsv-state: a service directory that cannot be written has its supervise elsewhere, where sv finds it", {
+      skip: !ROOT,
+    }, async (t) => {
+      const dir = tempDir(t);
+      const s = new Service(serviceDir(join(dir, "svc"), { run: SLEEP }));
+      execFileSync("mount", ["--bind", s.dir, s.dir]);
+      execFileSync("mount", ["-o", "remount,bind,ro", s.dir]);
+      const env = { UPKEEP_STATE: join(dir, "state") };
+      const runsv = start(t, UPKEEP.program("runsv"), [s.dir], { env });
+      await new Service(join(dir, "state", s.dir)).runs();
+      const sv = (...args: string[]): ReturnType<typeof run> => run(UPKEEP.program("sv"), args, { env });
+      assert.match((await sv("status", s.dir)).stdout, /^run: /);
+      assert.equal((await sv("-v", "exit", s.dir)).stdout, `ok: ${s.dir}: runsv not running\n`);
+      assert.deepEqual(await runsv.exited, { code: 0, signal: null });
+    });
+
     test("the log directory goes away and comes back: its messages, and no line lost", async (t) => {
       const { s, runsv, dir } = launch(t, {
         run: "#!/bin/sh\nn=0\nwhile :; do n=$((n+1)); echo $n; sleep 0.02; done\n",
-        log: { run: "#!/bin/sh\nexec cat >>../lines\n" },
+        log: { run: CAREFUL },
       });
       await s.has("lines", 5);
       const log = await s.log.runs();
       execFileSync("mv", [s.path("log"), join(dir, "away")]);
-      process.kill(log, "SIGKILL");
+      process.kill(log, "SIGTERM");
       const message = "runsv svc: fatal: unable to change directory to ./log: file does not exist\n";
       await until("it is told twice", () => runsv.stderr().startsWith(message.repeat(2)));
       execFileSync("mv", [join(dir, "away"), s.path("log")]);
@@ -196,7 +220,7 @@ together("bad input", () => {
       const bin = publicPrograms(dir);
       const s = new Service(
         serviceDir(join(dir, "svc"), {
-          run: "#!/bin/sh\necho >>starts\nexec sleep 0.2\n",
+          run: "#!/bin/sh\necho >>starts\nexec sleep 1000\n",
           finish: "#!/bin/sh\necho >>finishes\n",
           control: { t: "#!/bin/sh\necho >>hooks\n" },
         }),
@@ -209,11 +233,11 @@ together("bad input", () => {
       const runsv = start(t, "/usr/bin/setpriv", ["--reuid", `${STRANGER}`, "--clear-groups", join(bin, "runsv"), "svc"], {
         cwd: dir,
       });
-      await s.has("starts", 2);
+      await s.has("starts");
       s.tell("t");
       await until("it is told", () => runsv.stderr().includes("control/t"));
       assert.match(runsv.stderr(), /runsv svc: warning: unable to stat control\/t: access denied\n/);
-      await s.has("starts", 3);
+      await s.has("starts", 2);
       assert.deepEqual([s.file("finishes"), s.file("hooks")], ["", ""]);
     });
   });
@@ -234,12 +258,14 @@ together("bad input", () => {
         const up = (): boolean => s.stat === "run" && s.log.stat === "run";
         await until(`${n}: it runs, ends, or complains`, () => code !== undefined || up() || lacking());
         await until(`${n}: it runs, or says what it lacks`, () => up() || lacking());
-        if (code === undefined) await delay(100);
+        try {
+          execFileSync("prlimit", [`--pid=${runsv.pid}`, "--nofile=1000"], { stdio: "ignore" });
+        } catch {
+          // It has ended.
+        }
+        await until(`${n}: it runs or has ended`, () => code !== undefined || up());
         ends.push(code === undefined ? "runs" : `${code}`);
         if (code !== undefined) return;
-        execFileSync("prlimit", [`--pid=${runsv.pid}`, "--nofile=1000"]);
-        await s.runs();
-        await s.log.runs();
         s.tell("x");
         assert.deepEqual(await runsv.exited, { code: 0, signal: null }, `${n}`);
       });
@@ -342,11 +368,12 @@ together("bad input", () => {
       s.tell("x");
       const log = s.log.pid;
       const message = `runsv svc: warning: still waiting for the log service to read the rest and end: pid ${log}\n`;
-      await until("it is named", () => runsv.stderr() === message);
+      await until("it is named", () => runsv.stderr().startsWith(message));
       assert.deepEqual([s.stat, s.log.stat], ["down", "run, paused, want exit"]);
       s.log.tell("c");
       assert.deepEqual(await runsv.exited, { code: 0, signal: null });
-      assert.equal(runsv.stderr(), message);
+      assert.equal(runsv.stderr().split(message).join(""), "");
+      assert.ok(runsv.stderr().length <= 3 * message.length, runsv.stderr());
     });
 
     test("a control script that writes into a full pipe is ended by k", async (t) => {

@@ -31,7 +31,9 @@ function pidOf(dir: string): number {
 }
 
 async function running(dir: string): Promise<number> {
-  await until(`${dir} runs`, () => status(dir) === "run\n" && pidOf(dir) > 0);
+  // status is the last of the files to be written.
+  const told = (): number => readFileSync(join(dir, "supervise/status")).readUInt32LE(12);
+  await until(`${dir} runs`, () => status(dir) === "run\n" && pidOf(dir) > 0 && told() === pidOf(dir));
   return pidOf(dir);
 }
 

@@ -193,8 +193,7 @@ together("runsv-commands", () => {
       // The shell may not have set its traps before the signals come, but then it dies of them and is started again.
       await s.is("run");
       s.tell("kd");
-      await s.is("down");
-      assert.equal(s.status.want, "down");
+      await until("it is down and to stay so", () => s.stat === "down" && s.status.want === "down");
     });
   });
 

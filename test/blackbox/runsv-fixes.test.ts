@@ -7,7 +7,18 @@ import { mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync 
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { both, type Child, run, type ServiceFiles, serviceDir, start, tempDir, UPKEEP, until } from "../support/lab.ts";
+import {
+  both,
+  type Child,
+  run,
+  SANITIZED,
+  type ServiceFiles,
+  serviceDir,
+  start,
+  tempDir,
+  UPKEEP,
+  until,
+} from "../support/lab.ts";
 import { lives, Service, SLEEP, together } from "../support/service.ts";
 
 const CRASH = "#!/bin/sh\necho $$ >>starts\n";
@@ -26,51 +37,68 @@ function launch(t: TestContext, files: ServiceFiles): { readonly s: Service; rea
   return { s, runsv: start(t, UPKEEP.program("runsv"), ["svc"], { cwd: dir }), dir };
 }
 
-async function withinMs(limitMs: number, what: string, fn: () => Promise<unknown>): Promise<void> {
-  const began = performance.now();
-  await fn();
-  const took = performance.now() - began;
-  assert.ok(took < limitMs, `${what}: ${Math.round(took)} ms`);
+/** Something is done at once, not at the end of a second: the best of some tries, as the machine may be busy. */
+async function atOnce(t: TestContext, what: string, fn: () => Promise<void>): Promise<void> {
+  const times: number[] = [];
+  while (times.length < 5 && !times.some((ms) => ms < 500)) {
+    const began = performance.now();
+    await fn();
+    times.push(performance.now() - began);
+  }
+  t.diagnostic(`${what}: ${times.map(Math.round).join(" ")} ms`);
+  // The sanitized program alone may take that long.
+  assert.ok(SANITIZED || times.some((ms) => ms < 500), `${what}: ${times.map(Math.round).join(" ")} ms`);
+}
+
+/** Waits for the beginning of a second between two starts. */
+async function crashed(s: Service): Promise<void> {
+  await s.has("starts", s.lines("starts").length + 1);
+  await s.is("down");
 }
 
 together("runsv-fixes", () => {
   together("runsv-throttle: nothing waits for the second between two starts", () => {
     test("runsv-throttle: commands", async (t) => {
       const { s } = launch(t, { run: CRASH });
-      await s.has("starts", 2);
-      await s.is("down");
-      // In this second runit sleeps; the state follows at once here.
-      await withinMs(700, "down", async () => {
+      await s.has("starts");
+      await crashed(s);
+      await atOnce(t, "down", async () => {
         s.tell("d");
         await until("it is not wanted", () => s.status.want === "down");
+        s.tell("u");
+        await until("it is wanted", () => s.status.want === "up");
       });
-      s.tell("u");
-      await until("it is wanted", () => s.status.want === "up");
-      await s.has("starts", s.lines("starts").length + 1);
+      await crashed(s);
     });
 
     test("runsv-throttle: TERM, and x", async (t) => {
       for (const end of ["TERM", "x"] as const) {
-        const { s, runsv } = launch(t, { run: CRASH, log: { run: "#!/bin/sh\nexec cat\n" } });
-        await s.has("starts", 1);
+        const { s, dir, runsv } = launch(t, { run: CRASH, log: { run: "#!/bin/sh\nexec cat\n" } });
+        let child = runsv;
+        await s.has("starts");
         await s.is("down");
-        await withinMs(700, end, async () => {
+        await atOnce(t, end, async () => {
           if (end === "x") s.tell("x");
-          else runsv.kill("SIGTERM");
-          await runsv.exited;
+          else child.kill("SIGTERM");
+          await child.exited;
+          child = start(t, UPKEEP.program("runsv"), ["svc"], { cwd: dir });
+          await s.log.runs();
         });
       }
     });
 
-    test("runsv-throttle: the log service beside a service that crashes, and the reverse", async (t) => {
+    test("runsv-throttle: the log service beside a service that crashes", async (t) => {
       const { s } = launch(t, { run: CRASH, log: { run: "#!/bin/sh\nexec cat\n" } });
       const log = await s.log.runs();
-      await s.has("starts", 1);
-      await withinMs(900, "log", async () => {
+      await s.has("starts");
+      await crashed(s);
+      await atOnce(t, "log", async () => {
         s.log.tell("p");
         await s.log.is("run, paused");
+        s.log.tell("c");
+        await s.log.is("run");
       });
-      s.log.tell("ck");
+      s.log.tell("k");
       await s.log.runs(log);
     });
 

@@ -11,6 +11,12 @@ import { both, type Child, type ServiceFiles, serviceDir, start, type Toolchain,
 import { lives, Service, SLEEP, together } from "../support/service.ts";
 
 const NOW = "date +%s.%N";
+/** Loses nothing by TERM: what was read is written first. */
+const CAREFUL = `#!/usr/bin/perl
+$SIG{TERM} = sub { $end = 1 };
+open(F, ">>", "lines");
+until ($end) { my $n = sysread(STDIN, $b, 65536); next if !defined $n; last if !$n; syswrite(F, $b) }
+`;
 const CAT = "#!/bin/sh\nexec cat >>lines\n";
 
 function launch(
@@ -21,6 +27,13 @@ function launch(
 ): { readonly s: Service; readonly runsv: Child } {
   const s = new Service(serviceDir(join(dir, "svc"), files));
   return { s, runsv: start(t, tools.program("runsv"), ["svc"], { cwd: dir }) };
+}
+
+/** Starts a second apart, as scripts note them that a busy machine lets begin late. */
+function assertApart(starts: readonly number[]): void {
+  const times = starts.join(" ");
+  for (const [i, time] of starts.entries()) assert.ok(i === 0 || time - starts[i - 1]! > 0.5, times);
+  assert.ok(starts.at(-1)! - starts[0]! > starts.length - 1.4, times);
 }
 
 /** How ./run ends, and what ./finish is told. */
@@ -60,11 +73,12 @@ together("runsv-life", () => {
 
     both("state, pid and time while it runs; then down, or run again", async (tools, dir, t) => {
       const { s } = launch(t, tools, dir, {
-        run: "#!/bin/sh\necho $$ >>starts\nexec sleep 1.2\n",
+        run: "#!/bin/sh\necho $$ >>starts\nwhile [ ! -e end ]; do sleep 0.02; done\nrm end\n",
         finish: "#!/bin/sh\nwhile [ ! -e go ]; do sleep 0.02; done\nrm go\necho done >>finished\nexit 7\n",
       });
       await s.runs();
       const began = s.since;
+      writeFileSync(s.path("end"), "");
       await s.is("finish");
       await until("finish has a process", () => s.pid > 0 && s.status.pid === s.pid);
       assert.notEqual(`${s.pid}`, s.lines("starts")[0]);
@@ -79,6 +93,7 @@ together("runsv-life", () => {
       assert.equal(s.lines("starts").length, 1);
       s.tell("u");
       await s.has("starts", 2);
+      writeFileSync(s.path("end"), "");
       await s.is("finish");
       writeFileSync(s.path("go"), "");
       await s.has("starts", 3);
@@ -94,7 +109,7 @@ together("runsv-life", () => {
       const finishes = s.lines("finishes").map(Number);
       for (let i = 0; i < 2; i++) {
         assert.ok(finishes[i]! - starts[i]! < 0.9, "at once");
-        assert.ok(starts[i + 1]! - starts[i]! >= 0.98, `${starts[i + 1]! - starts[i]!} s`);
+        assert.ok(starts[i + 1]! - starts[i]! >= 0.6, `${starts[i + 1]! - starts[i]!} s`);
       }
     });
   });
@@ -103,7 +118,7 @@ together("runsv-life", () => {
     both("are at least a second apart", async (tools, dir, t) => {
       const { s } = launch(t, tools, dir, { run: `#!/bin/sh\n${NOW} >>starts\n` });
       const starts = (await s.has("starts", 4)).map(Number);
-      for (let i = 0; i < 3; i++) assert.ok(starts[i + 1]! - starts[i]! >= 0.95, `${starts[i + 1]! - starts[i]!} s`);
+      assertApart(starts);
     });
 
     both("come at once after a run of more than a second", async (tools, dir, t) => {
@@ -117,7 +132,7 @@ together("runsv-life", () => {
       const { s } = launch(t, tools, dir, { run: SLEEP, log: { run: `#!/bin/sh\n${NOW} >>starts\n` } });
       serviceDir(s.path("log"), { run: `#!/bin/sh\n${NOW} >>starts\n`, finish: "#!/bin/sh\necho finish >>finishes\n" });
       const starts = (await s.log.has("starts", 3)).map(Number);
-      for (let i = 0; i < 2; i++) assert.ok(starts[i + 1]! - starts[i]! >= 0.95);
+      assertApart(starts);
       assert.equal(s.log.file("finishes"), "");
       assert.equal(s.stat, "run");
     });
@@ -126,13 +141,13 @@ together("runsv-life", () => {
   together("log", () => {
     const LINES = '#!/bin/sh\nn=0\nwhile :; do n=$((n+1)); echo "$$ $n"; sleep 0.01; done\n';
 
-    both("no line is lost when either side is killed and started again", async (tools, dir, t) => {
-      const { s, runsv } = launch(t, tools, dir, { run: LINES, log: { run: CAT } });
+    both("no line is lost when either side ends and is started again", async (tools, dir, t) => {
+      const { s, runsv } = launch(t, tools, dir, { run: LINES, log: { run: CAREFUL } });
       let service = await s.runs();
       let log = await s.log.runs();
       for (let i = 0; i < 2; i++) {
         await s.log.has("lines", s.log.lines("lines").length + 20);
-        s.log.tell("k");
+        s.log.tell("t");
         log = await s.log.runs(log);
         s.tell("t");
         service = await s.runs(service);
@@ -216,27 +231,33 @@ together("runsv-life", () => {
     });
 
     // doc/differences.md, runsv-log-return: with runit the pipe is gone for good and run fails each second.
-    both("u after exit began", async (tools, dir, t) => {
-      const { s, runsv } = launch(t, tools, dir, {
-        run: "#!/bin/sh\necho hello\nexec sleep 1000\n",
-        log: { run: "#!/bin/sh\ncat >>lines\nwhile [ ! -e go ]; do sleep 0.02; done\n" },
+    for (const [when, age] of [
+      ["within a second of the start", 0],
+      ["when run may start at once", 1.2],
+    ] as const) {
+      both(`u after exit began, ${when}`, async (tools, dir, t) => {
+        const { s, runsv } = launch(t, tools, dir, {
+          run: "#!/bin/sh\necho hello\nexec sleep 1000\n",
+          log: { run: "#!/bin/sh\ncat >>lines\nwhile [ ! -e go ]; do sleep 0.02; done\n" },
+        });
+        await s.runs();
+        await s.log.has("lines");
+        await until("it is old enough", () => Date.now() / 1000 - s.since >= age);
+        s.tell("x");
+        await s.log.is("run, want exit");
+        s.tell("u");
+        if (tools.name === "runit") {
+          const message = "runsv svc: fatal: unable to setup filedescriptor for ./run: file descriptor not open\n";
+          await until("it fails", () => runsv.stderr().startsWith(message));
+          return;
+        }
+        await s.runs();
+        writeFileSync(s.log.path("go"), "");
+        assert.deepEqual(await s.log.has("lines", 2), ["hello", "hello"]);
+        await s.log.is("run");
+        assert.deepEqual([runsv.stdout(), runsv.stderr()], ["", ""]);
       });
-      await s.runs();
-      await s.log.has("lines");
-      s.tell("x");
-      await s.log.is("run, want exit");
-      s.tell("u");
-      if (tools.name === "runit") {
-        const message = "runsv svc: fatal: unable to setup filedescriptor for ./run: file descriptor not open\n";
-        await until("it fails", () => runsv.stderr().startsWith(message));
-        return;
-      }
-      await s.runs();
-      writeFileSync(s.log.path("go"), "");
-      assert.deepEqual(await s.log.has("lines", 2), ["hello", "hello"]);
-      await s.log.is("run");
-      assert.equal(runsv.stderr(), "");
-    });
+    }
   });
 
   together("signals to runsv", () => {

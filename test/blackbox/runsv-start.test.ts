@@ -180,7 +180,7 @@ together("runsv-start", () => {
         const child = start(t, tools.program("runsv"), [what], { cwd: dir, stdio: ["ignore", "ignore", "pipe"] });
         // Without a log service the standard output is runsv's.
         assert.deepEqual(await s.has("out"), ["/dev/null"], what);
-        assert.equal(child.stderr(), messages[what], what);
+        await until("it is told", () => child.stderr() === messages[what]);
       }
       serviceDir(join(dir, "elsewhere"), { run: READ_LOG });
       const s = new Service(serviceDir(join(dir, "linked"), { run: "#!/bin/sh\necho hello\nexec sleep 1000\n" }));

@@ -113,7 +113,7 @@ together("sv-wait", () => {
       async (tools, dir, t) => {
         const fast = new FakeRunsv(t, join(dir, "fast"));
         new FakeRunsv(t, join(dir, "slow"));
-        const sv = start(t, tools.program("sv"), ["-w2", "stop", "slow", "fast"], { env: { SVDIR: dir } });
+        const sv = start(t, tools.program("sv"), ["-w5", "stop", "slow", "fast"], { env: { SVDIR: dir } });
         await until("the byte is there", () => fast.bytes === "d");
         fast.show({ ...RUNNING, gotTerm: true, want: "down" });
         fast.show(DOWN);
