@@ -347,6 +347,12 @@ int32_t k_wall(const uint8_t *b, size_t n) {
   put32(b, 8, (uint32_t)t.tv_nsec);
   return 0;
 }
+/* Seconds local time is ahead of UTC (localtime_r(3)). */
+double k_zone_offset(double seconds) {
+  time_t t = (time_t)seconds;
+  struct tm l;
+  return localtime_r(&t, &l) ? (double)l.tm_gmtoff : 0;
+}
 int32_t k_inotify_init(void) { RET(inotify_init1(IN_CLOEXEC | IN_NONBLOCK)); }
 int32_t k_inotify_add(double fd, const uint8_t *p, size_t n, double mask) {
   PATH(path, p, n);

@@ -8,6 +8,7 @@ import { runsv } from "./commands/runsv.ts";
 import { runsvchdir } from "./commands/runsvchdir.ts";
 import { runsvdir } from "./commands/runsvdir.ts";
 import { sv } from "./commands/sv.ts";
+import { svlogd } from "./commands/svlogd.ts";
 import { upkeep } from "./commands/upkeep.ts";
 import { upkeepInit } from "./commands/upkeep-init.ts";
 import { NativeKernel } from "./kernel/native.ts";
@@ -33,6 +34,8 @@ function dispatch(name: string, argv: readonly Uint8Array[]): number {
       return runsvdir(kernel, argv);
     case "sv":
       return sv(kernel, argv);
+    case "svlogd":
+      return svlogd(kernel, argv);
     case "runsvchdir":
       return runsvchdir(kernel, argv);
     case "chpst":
