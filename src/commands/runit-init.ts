@@ -19,6 +19,7 @@ import type { Kernel } from "../kernel/kernel.ts";
 import { complain } from "../kernel/output.ts";
 import { becomeProgram } from "../kernel/self.ts";
 import { ID_LINE } from "../version.ts";
+import { runit } from "./runit.ts";
 
 const RUNIT = "/sbin/runit";
 const HALT = 48;
@@ -28,6 +29,8 @@ const REBOOT = 54;
 export function runitInit(kernel: Kernel, argv: readonly Uint8Array[]): number {
   if (kernel.getpid() === 1) {
     const r = becomeProgram(ascii(RUNIT), [ascii("runit")]);
+    // A container need not have it there.
+    if (isInContainer(kernel)) return runit(kernel, [ascii("runit")]);
     complain(kernel, `init: fatal: unable to start runit: ${errorText(-r)}\n`);
     return 111;
   }
