@@ -3,7 +3,7 @@
  * happens when they cannot be started. On our runsv and runit's.
  */
 import assert from "node:assert/strict";
-import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readdirSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { both, type ServiceFiles, serviceDir, start, until } from "../support/lab.ts";
 import { Service, SLEEP, together } from "../support/service.ts";
@@ -74,6 +74,20 @@ together("runsv-child", () => {
       assert.deepEqual(s.lines("hook.txt"), ["/bin/sh|control/h| 0:", ...rest]);
       assert.deepEqual(s.lines("u.txt"), ["/bin/sh|control/u| 0:", ...rest]);
       assert.deepEqual(s.lines("finish.txt"), ["/bin/sh|./finish|-1|15| 2:-1 15", ...rest]);
+    });
+
+    both("no descriptor of runsv's own", async (tools, dir, t) => {
+      const s = make(dir, { run: SLEEP, log: { run: SLEEP } });
+      const open = (pid: number): string[] =>
+        readdirSync(`/proc/${pid}/fd`).filter((fd) => readlink(`/proc/${pid}/fd/${fd}`) !== "");
+      const plain = start(t, "/bin/sleep", ["1000"]);
+      start(t, tools.program("runsv"), ["svc"], { cwd: dir });
+      const service = await s.runs();
+      const log = await s.log.runs();
+      for (const pid of [service, log]) {
+        await until("it has become sleep", () => readlink(`/proc/${pid}/exe`) === readlink(`/proc/${plain.pid}/exe`));
+        assert.deepEqual(open(pid), open(plain.pid));
+      }
     });
 
     both("session and process group are runsv's", async (tools, dir, t) => {
@@ -162,6 +176,14 @@ echo ${name}
       assert.deepEqual(await child.exited, { code: 0, signal: null });
     });
   });
+
+  function readlink(path: string): string {
+    try {
+      return readlinkSync(path);
+    } catch {
+      return "";
+    }
+  }
 
   /** What makes ./run impossible to start, and what is said about it. */
   const BROKEN: Readonly<Record<string, { readonly make: (run: string) => void; readonly error: string }>> = {

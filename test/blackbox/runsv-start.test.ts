@@ -18,6 +18,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { each } from "../support/compare.ts";
 import { both, type Result, run, serviceDir, start, type Toolchain, tempDir, UPKEEP, until } from "../support/lab.ts";
 import { Service, SLEEP, together } from "../support/service.ts";
 
@@ -276,6 +277,33 @@ together("runsv-start", () => {
         readdirSync(s.path("supervise")).filter((file) => file.endsWith(".new")),
         [],
       );
+    });
+
+    both("state files that cannot be written or put in place: a warning, and the service runs", async (tools, dir, t) => {
+      const files = ["pid", "stat", "status"];
+      const rows = [...files.map((file) => [file, `${file}.new`]), ...files.map((file) => [file, file])];
+      const cases = rows.flatMap(([file = "", blocked = ""], i) =>
+        ["", "log/"].map((log) => ({ file, blocked, log, name: `s${i}${log.slice(0, 3)}` })),
+      );
+      await each(cases, async ({ file, blocked, log, name }) => {
+        const run = "#!/bin/sh\necho >>starts\nexec sleep 1000\n";
+        const s = new Service(serviceDir(join(dir, name), { run, log: { run } }));
+        const child = start(t, tools.program("runsv"), [name], { cwd: dir });
+        await s.runs();
+        await s.log.runs();
+        const which = log === "" ? s : s.log;
+        rmSync(which.path(`supervise/${blocked}`), { force: true });
+        mkdirSync(which.path(`supervise/${blocked}/inside`), { recursive: true });
+        which.tell("k");
+        await which.has("starts", 2);
+        const place = `${log}supervise`;
+        const message = blocked.endsWith(".new")
+          ? `unable to open ${place}/${blocked}: is a directory`
+          : `unable to rename ${file}.new to ${place}/${file}: is a directory`;
+        await until("it is told", () => child.stderr() !== "");
+        const told = [...new Set(child.stderr().split("\n").slice(0, -1))];
+        assert.deepEqual(told, [`runsv ${name}: warning: ${message}`]);
+      });
     });
 
     both("supervise as a link: its target is made, also the log's, from the directory it stands in", async (tools, dir, t) => {

@@ -349,6 +349,26 @@ sleep 1000;
     });
   });
 
+  together("as process 1", () => {
+    const skip = process.getuid?.() !== 0;
+    for (const tools of [UPKEEP, RUNIT]) {
+      test(`orphans are reaped, TERM ends it [${tools.name}]`, { skip }, async (t) => {
+        const dir = tempDir(t);
+        const s = add(dir, "svc", { run: "#!/bin/sh\n(sh -c 'echo >>orphans; sleep 0.1' & )\nexec sleep 1000\n" });
+        const args = ["--pid", "--fork", "--kill-child", tools.program("runsvdir"), dir];
+        const outer = start(t, "/usr/bin/unshare", args, { env: { PATH: tools.path } });
+        await s.has("orphans");
+        const children = (pid: number): number[] => slurp(`/proc/${pid}/task/${pid}/children`).trim().split(" ").map(Number);
+        const [first = 0] = children(outer.pid);
+        const zombies = (): number[] => children(first).filter((pid) => / Z /.test(slurp(`/proc/${pid}/stat`)));
+        await delay(300);
+        await until("nothing is left of the orphan", () => zombies().length === 0 && children(first).length === 1);
+        process.kill(first, "SIGTERM");
+        assert.deepEqual(await outer.exited, { code: 0, signal: null });
+      });
+    }
+  });
+
   together("log argument", () => {
     const DOTS = `log: ${".".repeat(60)}`;
 
@@ -359,6 +379,13 @@ sleep 1000;
       await until("hello", () => child.stderr().includes("hello"));
       const prefix = `runsvdir ${dir}: warning: `;
       assert.equal(child.stderr(), `${prefix}log must have at least seven characters.\n${prefix}log service disabled.\nhello\n`);
+    });
+
+    both("the first five bytes stay, and a dot is added at the start", async (tools, dir, t) => {
+      const child = launch(t, tools, [dir, "log: abcdefgh"]);
+      await until("the dot is there", () => commandLine(child.pid).split("\0").at(-2) === "log: bcdefgh.");
+      const short = launch(t, tools, ["-P", dir, "1234567"]);
+      await until("the dot is there", () => commandLine(short.pid).split("\0").at(-2) === "123457.");
     });
 
     both("what is written to standard error scrolls through the last argument", async (tools, dir, t) => {

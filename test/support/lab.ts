@@ -261,12 +261,16 @@ export function run(program: string, args: readonly string[], options: RunOption
       clearTimeout(timer);
       // A process it left behind may keep the pipes open: their end is waited for, but not for long.
       const finish = (): void => done({ code, signal: sig, stdout: stdout(), stderr: stderr() });
-      const patience = setTimeout(() => {
+      // Counted in turns of the loop: after a stall the clock alone would say that there is nothing to read.
+      let turns = 0;
+      const patience = setInterval(() => {
+        turns += 1;
+        if (turns < 20) return;
         child.stdout.destroy();
         child.stderr.destroy();
-      }, 2000);
+      }, 100);
       child.on("close", () => {
-        clearTimeout(patience);
+        clearInterval(patience);
         finish();
       });
     });
