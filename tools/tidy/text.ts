@@ -50,7 +50,7 @@ const PATTERNS: readonly Pattern[] = [
   { rule: "leftover", pattern: new RegExp(`\\b(TO${"DO"}|FIX${"ME"}|XX${"X"})\\b`), message: "finish it, or file an issue" },
   {
     rule: "machine",
-    pattern: new RegExp(`(^|[^\\w.$}])/(wo${"rk"}|ro${"ot"}/|ho${"me"}/\\w)`),
+    pattern: new RegExp(`(^|[^\\w.$}])/(wo${"rk"}\\b|ro${"ot"}/|ho${"me"}/\\w)`),
     message: "a path of one machine",
   },
   { rule: "machine", pattern: new RegExp(`registry\\.[a-z]+\\.|"resol${"ved"}":|npm\\.pkg\\.`), message: "a registry's address" },
