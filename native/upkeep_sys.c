@@ -29,6 +29,7 @@
 #include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/reboot.h>
 #include <sys/resource.h>
@@ -438,6 +439,18 @@ void k_forget_parent(void) {
   heap_drop();
 }
 
+/* Forgets which pages of the program this process has used, then waits until fd
+ * is readable, or `timeout` ms (< 0: no limit).  The pages stay in memory for
+ * whoever uses them and come back at the next use, but a process that has
+ * started and now waits counts few of them as its own; hence both in one call. */
+int32_t k_rest(double fd, double timeout) {
+  extern const char __executable_start[], etext[];
+  uintptr_t from = (uintptr_t)__executable_start & ~(uintptr_t)4095, to = ((uintptr_t)etext + 4095) & ~(uintptr_t)4095;
+  struct pollfd p = { (int)fd, POLLIN, 0 };
+  int t = timeout < 0 ? -1 : timeout > 1e9 ? 1000000000 : (int)timeout;
+  madvise((void *)from, to - from, MADV_DONTNEED);
+  RET(poll(&p, 1, t));
+}
 /* A pair of connected sockets that keep messages apart.  b: two i32. */
 int32_t k_socketpair(const uint8_t *b, size_t n) {
   int fd[2];

@@ -38,6 +38,7 @@ export class Reactor {
   readonly #registrations: (Registration | null)[] = [];
   readonly #heap: Part[] = [];
   readonly #events: Uint8Array = new Uint8Array(EVENTS_PER_TURN * 8);
+  #rest: ((ep: Fd, timeoutMs: number) => void) | null = null;
 
   constructor(kernel: Kernel) {
     this.kernel = kernel;
@@ -86,13 +87,23 @@ export class Reactor {
 
   /** Waits once and handles what came. `limitMs` bounds the wait (< 0: none). */
   turn(limitMs: number): void {
-    const n = this.kernel.epollWait(this.#ep, this.#events, this.#timeout(limitMs));
+    const rest = this.#rest;
+    if (rest !== null) {
+      this.#rest = null;
+      rest(this.#ep, this.#timeout(limitMs));
+    }
+    const n = this.kernel.epollWait(this.#ep, this.#events, rest === null ? this.#timeout(limitMs) : 0);
     const now = this.kernel.now();
     if (n > 0) {
       this.#deliver(n, true, now);
       this.#deliver(n, false, now);
     }
     this.#runDue(now);
+  }
+
+  /** The next wait is done by `rest`: until the descriptor is readable, or so many ms (< 0: no limit). */
+  restNext(rest: (ep: Fd, timeoutMs: number) => void): void {
+    this.#rest = rest;
   }
 
   /** Closes the epoll instance: for a forked child, which starts its own. */

@@ -16,6 +16,7 @@ import { commandText, type Started, stageExists, startCommand, startStage } from
 import type { ContainerSettings } from "./container-settings.ts";
 import { type ContainerOrder, orderOf, readOrders, stopOfFiles } from "./container-signals.ts";
 import { ContainerTree } from "./container-tree.ts";
+import { IdleTrim } from "./idle-trim.ts";
 import { joinNumbers, type Lifeline, parseNumbers } from "./lifeline.ts";
 import { otherProcesses } from "./processes.ts";
 import { killEveryone, signalEveryone } from "./strays.ts";
@@ -43,6 +44,7 @@ export class ContainerHost extends Part {
   readonly #boot: Boot = new Boot();
   readonly #end: Shutdown;
   readonly #tree: ContainerTree;
+  readonly #idle: IdleTrim;
   #endEvents: ShutdownEvent[] = [];
   #ending = false;
   #command: Pid = NO_PID;
@@ -61,6 +63,7 @@ export class ContainerHost extends Part {
     this.#arguments = args;
     this.#end = new Shutdown(settings.graceMs);
     this.#tree = new ContainerTree(reactor, settings);
+    this.#idle = new IdleTrim(reactor);
   }
 
   /** 0, or -errno when there are no descriptors for signals. */
@@ -86,16 +89,8 @@ export class ContainerHost extends Part {
   begin(predecessor: readonly Uint8Array[], now: Instant): void {
     if (this.#lifeline.recovered) this.#restore(predecessor, now);
     else {
-      const stages = this.#settings.stages;
-      const k = this.#kernel;
-      this.#driveBoot(
-        {
-          kind: "begin",
-          stage1: stages && stageExists(k, "/etc/runit/1"),
-          stage2: stages && stageExists(k, "/etc/runit/2"),
-        },
-        now,
-      );
+      const has = (path: string): boolean => this.#settings.stages && stageExists(this.#kernel, path);
+      this.#driveBoot({ kind: "begin", stage1: has("/etc/runit/1"), stage2: has("/etc/runit/2") }, now);
     }
     this.#reap(now);
     this.#settle(now);
@@ -146,6 +141,7 @@ export class ContainerHost extends Part {
     this.#lifeline.remember(fds, words);
     const next = earlier(earlier(this.#boot.deadline(), this.#end.deadline()), this.#tree.deadline());
     this.#reactor.wakeAt(this, this.#reapMore ? now : next);
+    this.#idle.busy(now);
   }
 
   // ---- Events ----
@@ -183,9 +179,9 @@ export class ContainerHost extends Part {
         this.#forward(signal);
         break;
       case "look": {
-        const code = stopOfFiles(this.#kernel);
-        if (code < 0) this.#forward(signal);
-        else this.#request(0, code === 0 ? 0 : AGAIN, now);
+        const asked = stopOfFiles(this.#kernel);
+        if (asked < 0) this.#forward(signal);
+        else this.#request(0, asked === 0 ? 0 : AGAIN, now);
         break;
       }
       case "forward":
@@ -257,7 +253,6 @@ export class ContainerHost extends Part {
       this.#tree.say(`leave stage: ${STAGE3}`);
       this.#driveEnd({ kind: "stage3Ended" }, now);
     } else if (this.#tree.reaped(child, now)) {
-      // A runsv, or the relay.
       if (this.#end.phase === "drain" && !this.#tree.relaying) this.#driveEnd({ kind: "drained" }, now);
     }
   }

@@ -15,6 +15,7 @@ import { LineAssembler, portion } from "../core/lines.ts";
 import { EAGAIN, EINTR, EPOLLIN } from "../kernel/constants.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { idle } from "../kernel/machine.ts";
+import { rest } from "../kernel/self.ts";
 import { receiveDescriptor } from "../kernel/socket.ts";
 import { Part, Reactor } from "../reactor.ts";
 
@@ -141,5 +142,6 @@ export function relayLines(kernel: Kernel, socket: Fd): void {
   const reactor = new Reactor(kernel);
   const relay = new LineRelay(reactor, socket);
   relay.begin();
+  reactor.restNext(rest);
   while (!relay.finished) reactor.turn(-1);
 }

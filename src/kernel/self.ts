@@ -14,6 +14,7 @@ declare function kCrashKeep(fd: number, keep: number): number;
 declare function kNoteDescriptors(): void;
 declare function kClosePrivate(a: number, b: number): void;
 declare function kClearMask(): void;
+declare function kRest(fd: number, timeout: number): number;
 declare function kCloseRange(first: number, last: number): number;
 declare function kExec(p: Uint8Array, av: Uint8Array, ev: Uint8Array, keep: number): number;
 declare function kGetrlimit(what: number, b: Uint8Array): number;
@@ -79,6 +80,14 @@ export function setCommandLine(commandLine: Uint8Array): number {
  */
 export function recoverWith(argv: readonly Uint8Array[], fallback: Uint8Array): number {
   return kCrashHandler(ascii("/proc/self/exe"), block(argv), fallback);
+}
+
+/**
+ * Waits until `fd` is readable, or `timeoutMs` (< 0: no limit); meanwhile what
+ * the program needed to start is not counted as this process's memory (madvise(2)).
+ */
+export function rest(fd: Fd, timeoutMs: number): void {
+  kRest(fd, timeoutMs);
 }
 
 /** Whatever signals were blocked when this process was started: SPAWN_KEEP_MASK keeps none of them from here on. */

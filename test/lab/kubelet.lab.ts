@@ -199,7 +199,7 @@ lab("kubelet: startup, readiness and liveness probes, preStop, the grace period,
   rmSync(join(node.dir, "manifests/pod.yaml"));
   await until("no container is left", async () => !(await node.ctr("tasks", "ls")).stdout.includes("RUNNING"), 90_000);
   const took = Math.round(performance.now() - stop);
-  assert.match(node.logs(), /worker: finished the last piece/);
-  assert.match(node.logs(), /worker: cleaned up after exit code 0/);
+  assert.match(node.logs(), / worker: finished the last piece/);
+  assert.match(node.logs(), / worker: cleaned up after exit code 0/);
   report(t, `the pod was removed: preStop, TERM, end after ${took} ms (grace period 20 s)`);
 });
