@@ -17,9 +17,10 @@ import type { ContainerSettings } from "./container-settings.ts";
 import { type ContainerOrder, orderOf, readOrders, stopOfFiles } from "./container-signals.ts";
 import { ContainerTree } from "./container-tree.ts";
 import { IdleTrim } from "./idle-trim.ts";
-import { joinNumbers, type Lifeline, parseNumbers } from "./lifeline.ts";
+import { type Lifeline, parseNumbers } from "./lifeline.ts";
 import { otherProcesses } from "./processes.ts";
 import { killEveryone, signalEveryone } from "./strays.ts";
+import { Successor } from "./successor.ts";
 
 /** Exit code of a fault of our own. */
 export const INTERNAL_FAILURE = 111;
@@ -40,7 +41,7 @@ export class ContainerHost extends Part {
   readonly #reactor: Reactor;
   readonly #lifeline: Lifeline;
   readonly #settings: ContainerSettings;
-  readonly #arguments: readonly Uint8Array[];
+  readonly #successor: Successor;
   readonly #boot: Boot = new Boot();
   readonly #end: Shutdown;
   readonly #tree: ContainerTree;
@@ -60,7 +61,7 @@ export class ContainerHost extends Part {
     this.#reactor = reactor;
     this.#settings = settings;
     this.#lifeline = lifeline;
-    this.#arguments = args;
+    this.#successor = new Successor(lifeline, args);
     this.#end = new Shutdown(settings.graceMs);
     this.#tree = new ContainerTree(reactor, settings);
     this.#idle = new IdleTrim(reactor);
@@ -130,15 +131,7 @@ export class ContainerHost extends Part {
     const parts = [this.#boot.memory(), this.#end.memory()];
     for (let i = 0; i < parts.length; i++) for (let j = 0; j < parts[i]!.length; j++) numbers.push(parts[i]![j]!);
     numbers.push(this.#command, this.#stage3, this.#tree.foreign ? 1 : 0);
-    const words: Uint8Array[] = [ascii(`${this.#arguments.length}`)];
-    for (let i = 0; i < this.#arguments.length; i++) words.push(this.#arguments[i]!);
-    words.push(joinNumbers(numbers));
-    const own = this.#tree.words;
-    for (let i = 0; i < own.length; i++) words.push(own[i]!);
-    const fds: Fd[] = [this.#noticeRead, this.#noticeWrite];
-    const treeFds = this.#tree.fds;
-    for (let i = 0; i < treeFds.length; i++) fds.push(treeFds[i]!);
-    this.#lifeline.remember(fds, words);
+    this.#successor.tell(numbers, [this.#noticeRead, this.#noticeWrite], this.#tree);
     const next = earlier(earlier(this.#boot.deadline(), this.#end.deadline()), this.#tree.deadline());
     this.#reactor.wakeAt(this, this.#reapMore ? now : next);
     this.#idle.busy(now);

@@ -113,6 +113,15 @@ export class ContainerTree {
     return this.#output === null ? [] : this.#output.words;
   }
 
+  /** Whether one of these is other than it was; to be set to false once it was noticed. */
+  get changed(): boolean {
+    return this.#output !== null && this.#output.changed;
+  }
+
+  set changed(changed: boolean) {
+    if (this.#output !== null) this.#output.changed = changed;
+  }
+
   restore(fds: readonly Fd[], words: readonly Uint8Array[]): void {
     if (this.#output !== null) this.#output.restore(fds, words);
   }

@@ -238,6 +238,7 @@ export class ServiceOutput extends Part {
   finish(now: Instant): boolean {
     if (this.relay === NO_PID && this.#channels.length > 0) this.due(now);
     this.#over = true;
+    this.changed = true;
     if (this.relay === NO_PID) return false;
     this.#drop(this.#socket);
     this.#socket = -1;
