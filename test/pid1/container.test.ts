@@ -1,6 +1,8 @@
 /** The container's init: how it starts, what its signals do, how it ends, and with which exit code. */
 import assert from "node:assert/strict";
 import { check, contain, DEAF, endOf, must, POLITE } from "../support/container.ts";
+import { UPKEEP } from "../support/lab.ts";
+import { inside } from "../support/pidns.ts";
 
 const SERVICES = { "service/a/run": POLITE, "service/b/run": POLITE };
 
@@ -163,6 +165,29 @@ check("essential: down for good is the end, with the service's exit code", async
   const m = await contain(t, [], essential("kill -SEGV $$"));
   assert.equal(await m.end, 139);
   assert.match(m.stderr(), /^upkeep init: essential service main is down for good, exit code 139$/m);
+});
+
+check("essential: every exit code, and signals", async (t) => {
+  const m = await contain(t, ["/nothing"]);
+  const seen = await m.sh(`one() {
+  mkdir -p /tmp/e$1/main; cd /tmp/e$1/main; : >essential
+  printf '#!/bin/sh\\n%s\\n' "$2" >run; printf '#!/bin/sh\\nexec sv down .\\n' >finish; chmod +x run finish
+  unshare --fork --pid --mount-proc ${inside(UPKEEP, "upkeep")} init /tmp/e$1 2>/dev/null; echo "$1 $?" >>/tmp/ends
+}
+n=0
+while [ $n -lt 256 ]; do
+  for i in 0 1 2 3 4 5 6 7; do one $((n + i)) "exit $((n + i))" & done; wait; n=$((n + 8))
+done
+for s in 1 2 3 6 9 11 13 15 31; do one s$s "ulimit -c 0; kill -$s \\$\\$" & done; wait
+sort -n /tmp/ends`);
+  const ends = new Map(
+    seen
+      .trim()
+      .split("\n")
+      .map((line) => line.split(" ") as [string, string]),
+  );
+  for (let code = 0; code < 256; code++) assert.equal(ends.get(`${code}`), `${code}`);
+  for (const signal of [1, 2, 3, 6, 9, 11, 13, 15, 31]) assert.equal(ends.get(`s${signal}`), `${128 + signal}`);
 });
 
 check("essential: a crash that is followed by a restart is not the end, a stop by sv is", async (t) => {
