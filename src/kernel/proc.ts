@@ -15,10 +15,21 @@ export function readSmallFile(kernel: Kernel, path: Uint8Array, limit: number): 
   return n < 0 ? null : b.subarray(0, n);
 }
 
-/** 16 bytes that name this boot of the machine; empty when unknown. */
+/**
+ * 16 bytes that name this boot of the machine, and this life of the container:
+ * the start of its process 1 is in them. Empty when unknown.
+ */
 export function bootId(kernel: Kernel): Uint8Array {
   const text = readSmallFile(kernel, ascii("/proc/sys/kernel/random/boot_id"), 64);
-  return text === null ? new Uint8Array(0) : parseBootId(text);
+  if (text === null) return new Uint8Array(0);
+  const id = parseBootId(text);
+  const first = procStat(kernel, 1);
+  let start = first === null ? 0 : first.startBootMs;
+  for (let i = 0; i < id.length && start > 0; i++) {
+    id[i] = id[i]! ^ (start % 256);
+    start = Math.floor(start / 256);
+  }
+  return id;
 }
 
 /** null when there is no such process, or no /proc. */

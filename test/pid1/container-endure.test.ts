@@ -4,8 +4,8 @@ import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Container, check, contain, DEAF, must, POLITE } from "../support/container.ts";
-import { ROOT, run, until } from "../support/lab.ts";
-import { zombies } from "../support/pidns.ts";
+import { ROOT, run, UPKEEP, until } from "../support/lab.ts";
+import { inside, zombies } from "../support/pidns.ts";
 
 const SERVICES = { "service/a/run": POLITE, "service/b/run": POLITE, "service/b/log/run": "#!/bin/sh\nexec cat\n" };
 
@@ -116,6 +116,19 @@ check("a trap while everything stops: the end comes in the same budget", async (
   assert.equal(await m.end, 0);
   assert.ok(performance.now() - from < 6000);
   assert.match(m.stderr(), /recovered from an internal error/);
+});
+
+check("what a killed container leaves in a volume does not bind the next one", async (t) => {
+  const m = await contain(t, ["/nothing"], { "service/a/run": POLITE });
+  const next =
+    await m.sh(`begin() { unshare --fork --kill-child --pid --mount-proc ${inside(UPKEEP, "upkeep")} init /etc/service >/tmp/$1 & outer=$!; }
+begin one
+until grep -q runs /tmp/one; do sleep 0.02; done
+sv down a >/dev/null; kill -9 $(cat /proc/$outer/task/$outer/children); wait $outer
+begin two
+until grep -q runs /tmp/two; do sleep 0.02; done
+kill $(cat /proc/$outer/task/$outer/children); wait $outer; echo $?; cat /tmp/two`);
+  assert.equal(next, "0\na runs\na stops\n");
 });
 
 check("too many faults in a row: everybody is killed, exit 111", async (t) => {
