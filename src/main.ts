@@ -11,6 +11,7 @@ import { sv } from "./commands/sv.ts";
 import { svlogd } from "./commands/svlogd.ts";
 import { upkeep } from "./commands/upkeep.ts";
 import { upkeepInit } from "./commands/upkeep-init.ts";
+import { utmpset } from "./commands/utmpset.ts";
 import { NativeKernel } from "./kernel/native.ts";
 import { complain } from "./kernel/output.ts";
 import { programArguments } from "./kernel/self.ts";
@@ -46,6 +47,8 @@ function dispatch(name: string, argv: readonly Uint8Array[]): number {
     case "setuidgid":
     case "softlimit":
       return chpst(kernel, argv);
+    case "utmpset":
+      return utmpset(kernel, argv);
     default:
       complain(kernel, `upkeep: fatal: ${name}: unknown command\n`);
       return 100;
