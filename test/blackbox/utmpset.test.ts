@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Result, both, run, type Toolchain } from "../support/lab.ts";
+import { both, type Result, run, type Toolchain } from "../support/lab.ts";
 
 const RECORD = 384;
 
