@@ -2,7 +2,7 @@
 import { ascii } from "../base/bytes.ts";
 import { parseBootId } from "../formats/adopt.ts";
 import { type ProcStat, parseProcStat } from "../formats/proc-stat.ts";
-import { AT_FDCWD, O_CLOEXEC, O_RDONLY } from "./constants.ts";
+import { AT_FDCWD, EINTR, O_CLOEXEC, O_RDONLY } from "./constants.ts";
 import type { Kernel } from "./kernel.ts";
 
 /** The first bytes of a file, at most `limit`; null when it cannot be read. */
@@ -10,7 +10,8 @@ export function readSmallFile(kernel: Kernel, path: Uint8Array, limit: number): 
   const fd = kernel.open(AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
   if (fd < 0) return null;
   const b = new Uint8Array(limit);
-  const n = kernel.read(fd, b);
+  let n = kernel.read(fd, b);
+  while (n === -EINTR) n = kernel.read(fd, b);
   kernel.close(fd);
   return n < 0 ? null : b.subarray(0, n);
 }

@@ -9,9 +9,9 @@ import { type Fd, type Pid, pid } from "../base/units.ts";
 import * as K from "./constants.ts";
 import { type Exit, SPAWN_SETSID, type Spawn, type Spawned, STEP_CHDIR, STEP_EXEC, STEP_SETUP } from "./kernel.ts";
 import { OpenFile } from "./simulated/open-file.ts";
+import { ProcessEnd } from "./simulated/outside.ts";
 import { type Process, SignalSet } from "./simulated/process.ts";
 import { WaitCalls } from "./simulated/wait-calls.ts";
-import { ProcessEnd } from "./simulated/world.ts";
 
 export class SimulatedKernel extends WaitCalls {
   override blockSignals(signals: readonly number[]): number {

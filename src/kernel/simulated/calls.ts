@@ -8,9 +8,11 @@ import * as K from "../constants.ts";
 import { Kernel, type WallTime } from "../kernel.ts";
 import { Lookup } from "./lookup.ts";
 import type { OpenFile } from "./open-file.ts";
+import { ProcessEnd } from "./outside.ts";
 import type { Process } from "./process.ts";
-import { ProcessEnd, type World } from "./world.ts";
+import type { World } from "./world.ts";
 
+const CALL_MICROSECONDS = 7;
 const FILE_LIMIT = 1024;
 
 export abstract class Calls extends Kernel {
@@ -31,8 +33,9 @@ export abstract class Calls extends Kernel {
     const me = this.me;
     if (me.state !== "live") throw new ProcessEnd("ended");
     me.calls++;
+    me.call = name;
     w.note(name, me.pid, me.calls);
-    w.callCost();
+    w.pass(CALL_MICROSECONDS);
     w.observer.call(w, me, name);
     if (me.state === "live" && (me.calls === me.killAtCall || w.faults.hits(w.faults.kill))) {
       w.note("killed", me.pid, me.calls);
@@ -44,7 +47,7 @@ export abstract class Calls extends Kernel {
 
   /** Draws a fault; the observer hears of it. */
   protected fault(perMillion: number, what: string): boolean {
-    if (!this.world.faults.hits(perMillion)) return false;
+    if (!this.me.meets(what) && !this.world.faults.hits(perMillion)) return false;
     this.world.note(what, this.me.pid, 0);
     this.world.observer.fault(this.world, this.me, what);
     return true;

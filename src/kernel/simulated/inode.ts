@@ -163,3 +163,8 @@ export class Inode {
     this.data = b;
   }
 }
+
+/** Removes an instance's watch from an inode. */
+export function dropWatch(inode: Inode, instance: OpenFile): void {
+  for (let i = inode.watches.length - 1; i >= 0; i--) if (inode.watches[i]!.instance === instance) inode.watches.splice(i, 1);
+}

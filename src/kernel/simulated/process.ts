@@ -56,6 +56,8 @@ export class Process {
   state: ProcessState = "live";
   /** Wait status once it has ended. */
   status = 0;
+  /** µs. */
+  endedAt = 0;
   readonly descriptors: (Descriptor | null)[] = [];
   cwd: Inode;
   mask: SignalSet = new SignalSet();
@@ -79,6 +81,11 @@ export class Process {
   calls = 0;
   /** Ours: it is killed when `calls` gets there. */
   killAtCall = -1;
+  /** Ours: the system call it is in. */
+  call = "";
+  /** Ours: the fault it is to meet in that call, `EMFILE open`, after `plannedSkip` chances. */
+  planned = "";
+  plannedSkip = 0;
 
   constructor(pid: number, parent: Process | null, cwd: Inode, startedAt: number) {
     this.pid = pid;
@@ -86,6 +93,17 @@ export class Process {
     this.cwd = cwd;
     this.startedAt = startedAt;
     this.session = parent === null ? pid : parent.session;
+  }
+
+  /** Whether the planned fault comes now. */
+  meets(what: string): boolean {
+    if (this.planned === "" || this.planned !== `${what} ${this.call}`) return false;
+    if (this.plannedSkip > 0) {
+      this.plannedSkip--;
+      return false;
+    }
+    this.planned = "";
+    return true;
   }
 
   descriptor(fd: number): Descriptor | null {

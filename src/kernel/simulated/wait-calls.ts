@@ -2,12 +2,13 @@
 import { putLe32 } from "../../base/bytes.ts";
 import type { DurationMs, Fd } from "../../base/units.ts";
 import * as K from "../constants.ts";
-import { FileCalls } from "./file-calls.ts";
+import { dropWatch } from "./inode.ts";
+import { NameCalls } from "./name-calls.ts";
 import { EpollItem, OpenFile, Watch } from "./open-file.ts";
 import type { Process } from "./process.ts";
-import { dropWatch, type World } from "./world.ts";
+import type { World } from "./world.ts";
 
-export abstract class WaitCalls extends FileCalls {
+export abstract class WaitCalls extends NameCalls {
   override epollCreate(): Fd {
     this.enter("epollCreate");
     if (this.noDescriptor()) return -K.EMFILE;
@@ -31,8 +32,9 @@ export abstract class WaitCalls extends FileCalls {
       return 0;
     }
     if (at < 0) return -K.ENOENT;
+    const item = items[at]!;
     if (operation === K.EPOLL_CTL_DEL) items.splice(at, 1);
-    else items[at]!.events = events;
+    else item.events = events;
     return 0;
   }
 

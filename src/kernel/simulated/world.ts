@@ -8,67 +8,18 @@
  * process of ours waits. Timers that come due run between two system calls,
  * which is where another processor's work would show.
  */
-import { ascii, text } from "../../base/bytes.ts";
+import { text } from "../../base/bytes.ts";
 import { Prng } from "../../base/prng.ts";
 import { EAGAIN, SIGCHLD, SIGCONT, SIGKILL, SIGSTOP, SIGTSTP, SIGWINCH } from "../constants.ts";
 import { Faults } from "./faults.ts";
-import { Inode, type InodeKind, type PipeBuffer } from "./inode.ts";
+import { dropWatch, Inode, type InodeKind, type PipeBuffer } from "./inode.ts";
 import { OpenFile } from "./open-file.ts";
-import { Descriptor, Process, type Program } from "./process.ts";
+import { type Actor, Observer, ProgramMaker, Timer } from "./outside.ts";
+import { Descriptor, Process } from "./process.ts";
 import { parseScript, type Script } from "./script.ts";
-
-/** Thrown out of a system call of a process that has ended: only the scheduler catches it. */
-export class ProcessEnd extends Error {}
-
-/** Makes the programs that are ours, by the name in the file: `#!upkeep NAME`. */
-export class ProgramMaker {
-  make(_world: World, _process: Process, name: string): Program {
-    throw new Error(`simulated: no program ${name}`);
-  }
-}
-
-/** Something outside the supervisors that acts by the clock: the administrator, the boot. */
-export class Actor {
-  act(world: World, what: number): void {
-    world.note("act", what, 0);
-  }
-}
-
-/** Is told what happens in a world. */
-export class Observer {
-  /** A process has become a program. */
-  started(_world: World, _p: Process): void {}
-  /** A process has ended and still has its descriptors. */
-  ended(_world: World, _p: Process): void {}
-  /** A zombie is taken by its parent, one of ours. */
-  reaped(_world: World, _parent: Process, _child: Process): void {}
-  /** One of ours sends a signal. */
-  signals(_world: World, _from: Process, _to: Process, _signal: number): void {}
-  /** Bytes that nobody can read any more. */
-  lost(_world: World, _pipe: PipeBuffer, _bytes: number): void {}
-  /** A call of ours meets a fault. */
-  fault(_world: World, _p: Process, _what: string): void {}
-  /** A process of ours makes a system call. */
-  call(_world: World, _p: Process, _name: string): void {}
-}
-
-class Timer {
-  readonly at: number;
-  readonly process: Process | null;
-  readonly actor: Actor | null;
-  /** Script: its number, so that a timer of an earlier step is void. Actor: what to do. */
-  readonly what: number;
-  constructor(at: number, process: Process | null, actor: Actor | null, what: number) {
-    this.at = at;
-    this.process = process;
-    this.actor = actor;
-    this.what = what;
-  }
-}
 
 /** What a timer's `what` means for a process: a late SIGCHLD, not a step of its script. */
 const LATE_CHILD = -1;
-const CALL_MICROSECONDS = 7;
 const FIRST_PID = 300;
 
 export class World {
@@ -160,10 +111,6 @@ export class World {
     else if (p.script !== null) p.script.due(this, p, t.what);
   }
 
-  callCost(): void {
-    this.pass(CALL_MICROSECONDS);
-  }
-
   // --- files --------------------------------------------------------------
 
   inode(kind: InodeKind, mode: number): Inode {
@@ -176,32 +123,6 @@ export class World {
   /** A pipe: an inode without a name. */
   pipe(): Inode {
     return this.inode("fifo", 0o600);
-  }
-
-  /** For building a world: the directory at an absolute path, made where it is missing. */
-  directory(path: string): Inode {
-    const names = path.split("/");
-    let at = this.root;
-    for (let i = 0; i < names.length; i++) {
-      const name = names[i]!;
-      if (name === "") continue;
-      let next = at.child(ascii(name));
-      if (next === null) {
-        next = this.inode("directory", 0o755);
-        at.attach(ascii(name), next);
-      }
-      at = next;
-    }
-    return at;
-  }
-
-  /** For building a world: a file with these contents, replacing one of that name. */
-  file(dir: Inode, name: string, contents: string, mode: number): void {
-    const old = dir.indexOf(ascii(name));
-    if (old >= 0) dir.detach(old);
-    const f = this.inode("file", mode);
-    f.data = ascii(contents);
-    dir.attach(ascii(name), f);
   }
 
   /** Tells the watches of a directory. */
@@ -347,7 +268,7 @@ export class World {
     if (kind !== "#!sim" && kind !== "#!upkeep") return false;
     for (let fd = 0; fd < p.descriptors.length; fd++) {
       const d = p.descriptor(fd);
-      if (d !== null && d.closeOnExec) this.closeAt(p, fd);
+      if (d?.closeOnExec) this.closeAt(p, fd);
     }
     p.argv = argv;
     p.path = path.slice();
@@ -369,6 +290,7 @@ export class World {
     this.note("exit", p.pid, status);
     p.state = "zombie";
     p.status = status;
+    p.endedAt = this.us;
     this.observer.ended(this, p);
     for (let fd = 0; fd < p.descriptors.length; fd++) this.closeAt(p, fd);
     this.#orphan(p);
@@ -472,9 +394,4 @@ function remove(list: Process[], p: Process): void {
       return;
     }
   }
-}
-
-/** Removes an instance's watch from an inode. */
-export function dropWatch(inode: Inode, instance: OpenFile): void {
-  for (let i = inode.watches.length - 1; i >= 0; i--) if (inode.watches[i]!.instance === instance) inode.watches.splice(i, 1);
 }
