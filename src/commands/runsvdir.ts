@@ -1,35 +1,18 @@
 /** runsvdir(8): a runsv for each service directory below a directory. */
-import { ascii, block, byteAt, concat, EMPTY, indexOf, item, le64, text } from "../base/bytes.ts";
+import { ascii, block, byteAt, EMPTY, indexOf, item, le64, text } from "../base/bytes.ts";
 import { errorText } from "../base/error-text.ts";
 import type { Fd, Instant } from "../base/units.ts";
-import { LABEL_BYTES, putLabel } from "../formats/tai64n.ts";
 import { stateDirectories } from "../host/mirror.ts";
-import { installRecovery, provokeTrap, recoveredNumbers, recoveredWord, trapSignals } from "../host/recovery.ts";
+import { installRecovery, recoveredNumbers, recoveredWord, trapSignals } from "../host/recovery.ts";
 import { findProgram, NativeRunsvStarter } from "../host/runsv-starter.ts";
-import { Scanner, ScanOutput } from "../host/scanner.ts";
+import { RunsvdirProcess } from "../host/runsvdir-process.ts";
+import { ScanOutput } from "../host/scanner.ts";
 import { LOG_BYTES_MIN, TitleLog } from "../host/title-log.ts";
-import {
-  AT_FDCWD,
-  EPOLLIN,
-  F_SETFD,
-  O_CLOEXEC,
-  O_CREAT,
-  O_NONBLOCK,
-  O_TRUNC,
-  O_WRONLY,
-  SIGALRM,
-  SIGCHLD,
-  SIGHUP,
-  SIGPIPE,
-  SIGTERM,
-  SIGUSR1,
-  SIGUSR2,
-  WNOHANG,
-} from "../kernel/constants.ts";
+import { F_SETFD } from "../kernel/constants.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { complain } from "../kernel/output.ts";
 import { becomeProgram, noteDescriptors, raiseDescriptorLimit, sealHeap, setCommandLine } from "../kernel/self.ts";
-import { Part, Reactor } from "../reactor.ts";
+import type { Reactor } from "../reactor.ts";
 
 /** What the command line says. */
 type Arguments = {
@@ -78,70 +61,6 @@ class Messages extends ScanOutput {
   }
 }
 
-/** Signals of runsvdir; `exitCode` is set once it is to end. */
-class RunsvdirSignals extends Part {
-  exitCode = -1;
-  upgrade = false;
-  readonly #kernel: Kernel;
-  readonly #scanner: Scanner;
-  readonly #dir: Uint8Array;
-
-  constructor(kernel: Kernel, scanner: Scanner, dir: Uint8Array) {
-    super();
-    this.#kernel = kernel;
-    this.#scanner = scanner;
-    this.#dir = dir;
-  }
-
-  override ready(fd: Fd, _events: number, now: Instant): void {
-    for (let signal = this.#kernel.readSignal(fd); signal > 0; signal = this.#kernel.readSignal(fd)) this.#receive(signal, now);
-    this.reap(now);
-  }
-
-  override due(_now: Instant): void {}
-
-  reap(now: Instant): void {
-    for (;;) {
-      const exit = this.#kernel.waitpid(-1, WNOHANG);
-      if (exit.pid <= 0) return;
-      this.#scanner.reaped(exit.pid, now);
-    }
-  }
-
-  #receive(signal: number, now: Instant): void {
-    switch (signal) {
-      case SIGTERM:
-        this.exitCode = 0;
-        break;
-      case SIGHUP:
-        this.#scanner.stopAll(now);
-        this.exitCode = 111;
-        break;
-      case SIGALRM:
-        this.#scanner.rescan(now);
-        this.#noteRescan();
-        break;
-      case SIGUSR1:
-        this.upgrade = true;
-        break;
-      case SIGUSR2:
-        provokeTrap();
-        break;
-    }
-  }
-
-  /** As Debian's runsvdir does: the time of the forced scan, for scripts that wait for it. */
-  #noteRescan(): void {
-    const path = concat([this.#dir, ascii("/.forced-rescan")]);
-    const fd = this.#kernel.open(AT_FDCWD, path, O_WRONLY | O_NONBLOCK | O_TRUNC | O_CREAT | O_CLOEXEC, 0o644);
-    if (fd < 0) return;
-    const label = new Uint8Array(LABEL_BYTES);
-    putLabel(label, 0, this.#kernel.wall());
-    this.#kernel.write(fd, label);
-    this.#kernel.close(fd);
-  }
-}
-
 /** Exit code 0 on TERM, 111 on HUP, 1 for misuse, 100 when it cannot start. */
 export function runsvdir(kernel: Kernel, given: readonly Uint8Array[]): number {
   const own = item(given, 0) ?? EMPTY;
@@ -159,23 +78,16 @@ export function runsvdir(kernel: Kernel, given: readonly Uint8Array[]): number {
   setCommandLine(block(argv));
   sealHeap();
   const messages = new Messages(kernel, args.dir);
-  const signals: number[] = [SIGCHLD, SIGTERM, SIGHUP, SIGALRM, SIGUSR1];
-  const trap = trapSignals();
-  for (let i = 0; i < trap.length; i++) signals.push(trap[i]!);
-  const signalFd = kernel.signalfd(signals);
-  const blocked = signals.slice();
-  blocked.push(SIGPIPE);
-  kernel.blockSignals(blocked);
-  const reactor = new Reactor(kernel);
-  if (signalFd < 0 || reactor.status < 0) {
-    messages.print(`fatal: unable to open current directory: ${errorText(signalFd < 0 ? -signalFd : -reactor.status)}`);
+  const process = new RunsvdirProcess(kernel, trapSignals());
+  if (process.status < 0) {
+    messages.print(`fatal: unable to open current directory: ${errorText(-process.status)}`);
     return 100;
   }
   const now = kernel.now();
   const inheritedLog = numbers !== null && numbers.length === 2 ? numbers[0]! : -1;
   const softLimit = numbers !== null && numbers.length === 2 ? numbers[1]! : -1;
-  if (args.log !== null) messages.title = openTitleLog(reactor, argv, args.log, inheritedLog, messages, now);
-  return supervise(kernel, reactor, signalFd, args, argv, messages, softLimit);
+  if (args.log !== null) messages.title = openTitleLog(process.reactor, argv, args.log, inheritedLog, messages, now);
+  return supervise(kernel, process, args, argv, messages, softLimit);
 }
 
 function openTitleLog(
@@ -201,8 +113,7 @@ function openTitleLog(
 
 function supervise(
   kernel: Kernel,
-  reactor: Reactor,
-  signalFd: Fd,
+  process: RunsvdirProcess,
   args: Arguments,
   argv: readonly Uint8Array[],
   messages: Messages,
@@ -210,21 +121,20 @@ function supervise(
 ): number {
   const limits = raiseDescriptorLimit(softLimit);
   const starter = new NativeRunsvStarter(kernel, args.ownSession, limits, (m) => messages.print(`fatal: ${m}`), null);
-  const scanner = new Scanner(reactor, args.dir, starter, messages);
-  const signals = new RunsvdirSignals(kernel, scanner, args.dir);
-  reactor.watch(signalFd, EPOLLIN, signals, true);
+  const failed = process.supervise(args.dir, starter, messages);
+  if (failed < 0) {
+    messages.print(`fatal: unable to open current directory: ${errorText(-failed)}`);
+    return 100;
+  }
   const program = argv[0]!;
   const logFd = messages.title === null ? -1 : messages.title.readFd;
   const again = concatLists([ascii("runsvdir"), recoveredWord([logFd, le64(limits, 0)])], argv.slice(1));
   installRecovery(again, [logFd], program);
-  scanner.begin(kernel.now());
-  signals.reap(kernel.now());
-  while (signals.exitCode < 0) {
-    reactor.turn(-1);
-    if (signals.upgrade) upgrade(kernel, program, again, logFd, messages);
-    signals.upgrade = false;
+  process.begin();
+  while (process.turn()) {
+    if (process.takeUpgrade()) upgrade(kernel, program, again, logFd, messages);
   }
-  return signals.exitCode;
+  return process.exitCode;
 }
 
 /** Replaces this image by the program as it is on disk now; every runsv stays, and is found again. */

@@ -9,10 +9,10 @@ import { earlier, type Fd, type Instant, instant, NO_PID, type Pid, pid } from "
 import { type Command, commandOf, letterOf } from "../core/control.ts";
 import { type Program, type Service, type ServiceEvent, STATUS_UNKNOWN, THROTTLE_MS } from "../core/service.ts";
 import { packTai64n, unpackTai64n } from "../formats/tai64n.ts";
-import { ECHILD, ENOENT, EPOLLIN, O_CLOEXEC, O_NONBLOCK, O_RDONLY, SIGKILL, WNOHANG } from "../kernel/constants.ts";
+import { ECHILD, ENOENT, EPOLLIN, ESRCH, O_CLOEXEC, O_NONBLOCK, O_RDONLY, SIGKILL, WNOHANG } from "../kernel/constants.ts";
 import { type Kernel, type Move, type Spawned, Stat } from "../kernel/kernel.ts";
-import { procStat } from "../kernel/proc.ts";
 import { Part, type Reactor } from "../reactor.ts";
+import { adoptedStatus, openAdopted } from "./adopted-process.ts";
 import { hookSpawn, programSpawn, whyNotStarted } from "./service-programs.ts";
 import { StateDirectory } from "./state-directory.ts";
 
@@ -33,8 +33,6 @@ export abstract class InstanceOwner extends Part {
 const REWRITE_MS = 1000;
 /** Reads of the control FIFO in one turn of the loop, which others wait for meanwhile. */
 const CONTROL_READS = 64;
-/** Between reading the clock and the kernel's own start time of the child lies at most this. */
-const START_SLACK_BEFORE_MS = 20;
 
 export class Instance extends Part {
   readonly machine: Service;
@@ -62,18 +60,30 @@ export class Instance extends Part {
     this.files = new StateDirectory(reactor.kernel, machine.isLog ? "log/supervise" : "supervise");
   }
 
-  /** Reads the predecessor's record, takes its process over, writes the first status, listens to control. */
-  open(bootId: Uint8Array, now: Instant): void {
+  /** State files could not be written and are tried again. */
+  get retriesFiles(): boolean {
+    return this.#rewriteAt !== null;
+  }
+
+  /**
+   * Reads the predecessor's record, takes its process over, writes the first
+   * status, listens to control. Returns the text of a fatal message, or null.
+   */
+  open(bootId: Uint8Array, now: Instant): string | null {
     const record = this.files.record;
     const found = bootId.length > 0 && this.files.readRecord(bootId);
     if (!found) {
       record.clear();
       if (bootId.length > 0) record.bootId.set(bootId, 0);
       this.#stamp();
-    } else this.#takeOver(now);
+    } else {
+      const unknown = this.#takeOver(now);
+      if (unknown !== 0) return `unable to look for process ${record.pid}: ${errorText(unknown)}`;
+    }
     record.supervisor = this.#kernel.getpid();
     this.#write(now);
-    this.#reactor.watch(this.files.controlFd, EPOLLIN, this, false);
+    const watched = this.#reactor.watch(this.files.controlFd, EPOLLIN, this, false);
+    return watched < 0 ? `unable to watch ${this.files.name}/control: ${errorText(-watched)}` : null;
   }
 
   /** Starts what is to be started. */
@@ -164,7 +174,8 @@ export class Instance extends Part {
   /** The recorded process was gone when it was looked for. */
   #lost = false;
 
-  #takeOver(now: Instant): void {
+  /** Returns 0, or the errno for which nobody can tell whether the recorded process lives. */
+  #takeOver(now: Instant): number {
     const m = this.machine;
     const record = this.files.record;
     // What an operator asked for outlives the supervisor.
@@ -172,34 +183,29 @@ export class Instance extends Part {
     else if (record.want === 117 && m.want === "down") m.want = "up";
     const age = this.#kernel.bootTimeMs() - record.startedBootMs;
     m.throttledUntil = instant(now + Math.max(0, THROTTLE_MS - Math.max(0, age)));
-    if (record.state === 0) return;
+    if (record.state === 0) return 0;
     const state = record.state === 1 ? "run" : "finish";
     m.lastStatus = record.lastStatus;
     if (record.pid === 0) {
       // Killed between the decision to start and the child's own mark: look again before starting.
       this.#recheckRecord = true;
       if (state === "finish") m.adopt("finish", NO_PID, false, false);
-      return;
+      return 0;
     }
     m.adopt(state, pid(record.pid), record.paused, record.gotTerm);
-    this.#lost = !this.#adoptProcess(record.pid);
+    const adopted = this.#adoptProcess(record.pid);
+    this.#lost = adopted === -ESRCH;
+    return adopted === -ESRCH ? 0 : -adopted;
   }
 
-  /** Opens a pidfd and makes sure it is the recorded process and no other of the same number. */
-  #adoptProcess(process: number): boolean {
-    const k = this.#kernel;
-    const fd = k.pidfdOpen(pid(process));
-    if (fd < 0) return false;
-    const seen = procStat(k, process);
-    const started = this.files.record.startedBootMs;
-    const same =
-      seen !== null && seen.startBootMs >= started - START_SLACK_BEFORE_MS && seen.startBootMs <= started + THROTTLE_MS;
-    if (!same || this.#reactor.watch(fd, EPOLLIN, this, false) < 0) {
-      k.close(fd);
-      return false;
-    }
-    this.#adoptedFd = fd;
-    return true;
+  /** 0; -ESRCH when the process is gone; another -errno when a second copy must not be risked. */
+  #adoptProcess(process: number): number {
+    const fd = openAdopted(this.#kernel, pid(process), this.files.record.startedBootMs);
+    if (fd < 0) return fd;
+    const watched = this.#reactor.watch(fd, EPOLLIN, this, false);
+    if (watched >= 0) this.#adoptedFd = fd;
+    else this.#kernel.close(fd);
+    return watched;
   }
 
   #adoptedReady(now: Instant): void {
@@ -207,12 +213,7 @@ export class Instance extends Part {
     const process = this.machine.pid;
     const own = k.waitpid(process, WNOHANG);
     if (own.pid === process) this.#processEnded(own.status, now);
-    else if (own.pid === -ECHILD) {
-      const seen = procStat(k, process);
-      const told = k.pidfdStatus(this.#adoptedFd);
-      const zombie = seen !== null && seen.state === 90;
-      this.#processEnded(told >= 0 ? told : zombie && seen !== null ? seen.waitStatus : STATUS_UNKNOWN, now);
-    }
+    else if (own.pid === -ECHILD) this.#processEnded(adoptedStatus(k, this.#adoptedFd, process), now);
   }
 
   #closeAdopted(): void {
@@ -267,12 +268,16 @@ export class Instance extends Part {
 
   /** The child of a dead predecessor may have written its pid meanwhile. */
   #foundAfterAll(events: ServiceEvent[]): boolean {
-    this.#recheckRecord = false;
     const id = this.files.record.bootId.slice(0, 16);
-    if (!this.files.readRecord(id)) return false;
-    const process = this.files.record.pid;
-    if (process === 0 || !this.#adoptProcess(process)) return false;
-    events.push({ kind: "started", pid: pid(process) });
+    const process = this.files.readRecord(id) ? this.files.record.pid : 0;
+    const adopted = process === 0 ? -ESRCH : this.#adoptProcess(process);
+    this.#recheckRecord = adopted < 0 && adopted !== -ESRCH;
+    if (adopted === -ESRCH) return false;
+    if (adopted === 0) events.push({ kind: "started", pid: pid(process) });
+    else {
+      this.#owner.warn(`unable to look for process ${process}, sleeping: ${errorText(-adopted)}`);
+      events.push({ kind: "startFailed" });
+    }
     return true;
   }
 

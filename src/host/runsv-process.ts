@@ -90,7 +90,11 @@ export class RunsvProcess {
       return null;
     }
     const signals = new RunsvSignals(kernel, supervisor);
-    reactor.watch(signalFd, EPOLLIN, signals, true);
+    const watched = reactor.watch(signalFd, EPOLLIN, signals, true);
+    if (watched < 0) {
+      complain(kernel, `runsv ${shown}: fatal: unable to create selfpipe: ${errorText(-watched)}\n`);
+      return null;
+    }
     return new RunsvProcess(reactor, supervisor, signals);
   }
 

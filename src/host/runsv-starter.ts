@@ -49,6 +49,21 @@ export abstract class Nursery {
   abstract forget(entry: ScanEntry): void;
 }
 
+/**
+ * The read end of the log pipe stays with runsvdir as long as the entry does:
+ * when runsv and its log service both die, what the service wrote waits in it.
+ * Returns the write end for a first start, -1 otherwise.
+ */
+export function keepLogPipe(kernel: Kernel, entry: ScanEntry, dir: Fd): Fd {
+  if (entry.pipeRead >= 0) return -1;
+  const stat = new Stat();
+  if (kernel.stat(dir, concat([entry.name, ascii("/log")]), 0, stat) < 0 || !stat.isDirectory()) return -1;
+  const pipe = kernel.pipe(O_CLOEXEC);
+  if (pipe.errno !== 0) return -1;
+  entry.pipeRead = pipe.read;
+  return pipe.write;
+}
+
 export class NativeRunsvStarter extends RunsvStarter {
   readonly #kernel: Kernel;
   readonly #ownSession: boolean;
@@ -96,28 +111,13 @@ export class NativeRunsvStarter extends RunsvStarter {
 
   #fork(entry: ScanEntry, dir: Fd): number {
     const k = this.#kernel;
-    const write = this.#keepPipe(entry, dir);
+    const write = keepLogPipe(k, entry, dir);
     const outputs: readonly Move[] = this.#nursery?.outputs(entry) ?? NO_MOVES;
     const child = k.fork();
     if (child === 0) this.#child(entry, dir, write, outputs);
     if (write >= 0) k.close(write);
     for (let i = 0; i < outputs.length; i++) k.close(outputs[i]!.from);
     return child;
-  }
-
-  /**
-   * The read end of the log pipe stays here as long as the entry does: when
-   * runsv and its log service both die, what the service wrote waits in it.
-   * Returns the write end for a first start, -1 otherwise.
-   */
-  #keepPipe(entry: ScanEntry, dir: Fd): Fd {
-    if (entry.pipeRead >= 0) return -1;
-    const stat = new Stat();
-    if (this.#kernel.stat(dir, concat([entry.name, ascii("/log")]), 0, stat) < 0 || !stat.isDirectory()) return -1;
-    const pipe = this.#kernel.pipe(O_CLOEXEC);
-    if (pipe.errno !== 0) return -1;
-    entry.pipeRead = pipe.read;
-    return pipe.write;
   }
 
   #child(entry: ScanEntry, dir: Fd, write: Fd, outputs: readonly Move[]): void {

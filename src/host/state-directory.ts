@@ -16,8 +16,10 @@ import { ADOPT_BYTES, AdoptRecord } from "../formats/adopt.ts";
 import { packStatus } from "../formats/status.ts";
 import {
   EACCES,
+  EINTR,
   EINVAL,
   ENOENT,
+  ENOSPC,
   EPERM,
   EROFS,
   LOCK_EX,
@@ -60,7 +62,7 @@ export class StateDirectory {
   controlFd: Fd = -1;
   readonly #kernel: Kernel;
   /** "supervise" or "log/supervise", for messages. */
-  readonly #name: string;
+  readonly name: string;
   #dir: Fd = -1;
   #okFd: Fd = -1;
   #recordFd: Fd = -1;
@@ -70,7 +72,7 @@ export class StateDirectory {
 
   constructor(kernel: Kernel, name: string) {
     this.#kernel = kernel;
-    this.#name = name;
+    this.name = name;
   }
 
   get recordFd(): Fd {
@@ -122,15 +124,14 @@ export class StateDirectory {
     const stat = new Stat();
     const seen = k.stat(this.#dir, ascii("control"), 0, stat);
     if (seen < 0) return this.#unable("stat", "/control", -seen);
-    if (!stat.isFifo()) return `${this.#name}/control exists but is not a fifo`;
+    if (!stat.isFifo()) return `${this.name}/control exists but is not a fifo`;
     // One descriptor for reading and for holding the write end, so that the FIFO never reports end of file (fifo(7)).
     this.controlFd = k.open(this.#dir, ascii("control"), O_RDWR | O_NONBLOCK | O_CLOEXEC, 0);
     if (this.controlFd < 0) return this.#unable("open", "/control", -this.controlFd);
     k.mkfifo(this.#dir, ascii("ok"), 0o600);
     this.#okFd = k.open(this.#dir, ascii("ok"), READ_NONBLOCK, 0);
     if (this.#okFd < 0) return this.#unable("read", "/ok", -this.#okFd);
-    this.#openRecord();
-    return null;
+    return this.#openRecord();
   }
 
   /** The directory was removed: nobody can read what would be written. */
@@ -141,13 +142,20 @@ export class StateDirectory {
 
   /** The record as the predecessor left it; false when there is none of this boot. */
   readRecord(bootId: Uint8Array): boolean {
-    const n = this.#recordFd < 0 ? 0 : this.#kernel.pread(this.#recordFd, this.record.raw, 0);
+    let n = -EINTR;
+    while (n === -EINTR) n = this.#recordFd < 0 ? 0 : this.#kernel.pread(this.#recordFd, this.record.raw, 0);
     return n === ADOPT_BYTES && this.record.ofBoot(bootId);
   }
 
   /** Writes the record where the next supervisor finds it. A full disk leaves the old one. */
   writeRecord(): void {
-    if (this.#recordFd >= 0) this.#kernel.pwrite(this.#recordFd, this.record.raw, 0);
+    let at = 0;
+    while (this.#recordFd >= 0 && at < ADOPT_BYTES) {
+      const n = this.#kernel.pwrite(this.#recordFd, this.record.raw.subarray(at), at);
+      if (n === -EINTR) continue;
+      if (n <= 0) return;
+      at += n;
+    }
   }
 
   /** A clean end leaves no record. */
@@ -180,9 +188,15 @@ export class StateDirectory {
     this.#dir = -1;
   }
 
-  #openRecord(): void {
+  /**
+   * A disk that is full or read-only is no reason not to serve; a record that
+   * is there and cannot be looked at is, because its process may live.
+   */
+  #openRecord(): string | null {
     const flags = O_RDWR | O_NONBLOCK | O_CREAT | O_CLOEXEC;
     this.#recordFd = this.#kernel.open(this.#dir, ascii("adopt"), flags, 0o600);
+    const errno = -this.#recordFd;
+    return errno <= 0 || errno === ENOSPC || errno === EROFS ? null : this.#unable("open", "/adopt", errno);
   }
 
   #makeDirectory(service: Fd): string | null {
@@ -193,8 +207,8 @@ export class StateDirectory {
     const target = new Uint8Array(LINK_BYTES_MAX + 1);
     const n = k.readlink(service, ascii("supervise"), target);
     if (n === -ENOENT || n === -EINVAL) return null;
-    if (n < 0) return `unable to readlink ./${this.#name}: ${errorText(-n)}`;
-    if (n > LINK_BYTES_MAX) return `unable to readlink ./${this.#name}: name too long`;
+    if (n < 0) return `unable to readlink ./${this.name}: ${errorText(-n)}`;
+    if (n > LINK_BYTES_MAX) return `unable to readlink ./${this.name}: name too long`;
     // compat: the target itself is made, its parents are not; an error shows at the next step.
     const linked = k.mkdir(service, target.slice(0, n), 0o700);
     this.#refused = linked < 0 && isRefusal(-linked);
@@ -202,7 +216,7 @@ export class StateDirectory {
   }
 
   #unable(verb: string, file: string, errno: number): string {
-    return `unable to ${verb} ${this.#name}${file}: ${errorText(errno)}`;
+    return `unable to ${verb} ${this.name}${file}: ${errorText(errno)}`;
   }
 
   #replace(what: string, temporary: Uint8Array, final: Uint8Array, content: Uint8Array): string | null {
@@ -212,9 +226,9 @@ export class StateDirectory {
     const n = content.length === 0 ? 0 : k.write(fd, content);
     k.close(fd);
     if (n < 0) return this.#unable("write", `/${what}.new`, -n);
-    if (n < content.length) return `unable to write ${this.#name}/${what}.new: partial write.`;
+    if (n < content.length) return `unable to write ${this.name}/${what}.new: partial write.`;
     const renamed = k.rename(this.#dir, temporary, this.#dir, final);
-    if (renamed < 0) return `unable to rename ${what}.new to ${this.#name}/${what}: ${errorText(-renamed)}`;
+    if (renamed < 0) return `unable to rename ${what}.new to ${this.name}/${what}: ${errorText(-renamed)}`;
     return null;
   }
 }

@@ -14,7 +14,20 @@ import { after, type Fd, type Instant, NO_PID } from "../base/units.ts";
 import type { Command } from "../core/control.ts";
 import { Service } from "../core/service.ts";
 import { essentialNotice } from "../formats/essential-notice.ts";
-import { AT_FDCWD, ENOENT, O_CLOEXEC, O_NONBLOCK, O_RDONLY, O_WRONLY } from "../kernel/constants.ts";
+import {
+  AT_FDCWD,
+  EAGAIN,
+  EINTR,
+  EMFILE,
+  ENFILE,
+  ENOENT,
+  ENOMEM,
+  O_CLOEXEC,
+  O_NONBLOCK,
+  O_RDONLY,
+  O_RDWR,
+  O_WRONLY,
+} from "../kernel/constants.ts";
 import { type Kernel, type Move, Stat } from "../kernel/kernel.ts";
 import { complain } from "../kernel/output.ts";
 import { bootId } from "../kernel/proc.ts";
@@ -38,6 +51,11 @@ export type Inherited = {
 };
 
 export const NOTHING_INHERITED: Inherited = { lock: -1, logLock: -1, pipeRead: -1, pipeWrite: -1, notice: -1 };
+
+/** Whether an error is one that a later try may not meet. */
+function passes(error: number): boolean {
+  return error === -EMFILE || error === -ENFILE || error === -ENOMEM || error === -EINTR || error === -EAGAIN;
+}
 
 export class Supervisor extends InstanceOwner {
   readonly main: Instance;
@@ -95,11 +113,11 @@ export class Supervisor extends InstanceOwner {
     if (log !== null) {
       const pipe = this.#openPipe(log, inherited, id);
       if (pipe !== null) return pipe;
-      log.open(id, now);
+      const opened = log.open(id, now);
+      if (opened !== null) return opened;
       this.#recordPipe(log);
     }
-    this.main.open(id, now);
-    return null;
+    return this.main.open(id, now);
   }
 
   /** Starts what is wanted; the log service first. */
@@ -137,6 +155,8 @@ export class Supervisor extends InstanceOwner {
   override settled(now: Instant): void {
     const log = this.log;
     if (this.#notice >= 0) this.#tellEnd();
+    // `u` may follow `x` in one read; simulate/found: "u behind x".
+    this.finished = false;
     if (!this.main.machine.gone) {
       if (this.#logReleased && this.main.machine.want !== "exit") this.#takeLogBack(now);
       return;
@@ -200,7 +220,10 @@ export class Supervisor extends InstanceOwner {
       this.pipeWrite = inherited.pipeWrite >= 0 ? inherited.pipeWrite : this.#reopen(`/proc/self/fd/${inherited.pipeRead}`);
       if (this.pipeWrite >= 0) return null;
     }
-    if (id.length > 0 && log.files.readRecord(id) && this.#recoverPipe(log)) return null;
+    const recovered = id.length > 0 && log.files.readRecord(id) ? this.#recoverPipe(log, id) : -ENOENT;
+    if (recovered === 0) return null;
+    // What cannot be opened for want of room must not be replaced: the service that lives writes into it.
+    if (passes(recovered)) return `unable to open log pipe: ${errorText(-recovered)}`;
     return this.#newPipe();
   }
 
@@ -217,30 +240,34 @@ export class Supervisor extends InstanceOwner {
     return this.#kernel.open(AT_FDCWD, ascii(path), O_WRONLY | O_CLOEXEC, 0);
   }
 
-  /** The pipe the living log service reads from, if it is still the recorded one. */
-  #recoverPipe(log: Instance): boolean {
-    const k = this.#kernel;
+  /** The recorded pipe, from the living log service that reads it, else from the service that writes into it. */
+  #recoverPipe(log: Instance, id: Uint8Array): number {
     const record = log.files.record;
-    if (record.pid === 0 || record.pipeInode === 0) return false;
-    const path = `/proc/${record.pid}/fd/0`;
-    const fd = k.open(AT_FDCWD, ascii(path), O_RDONLY | O_NONBLOCK | O_CLOEXEC, 0);
-    if (fd < 0) return false;
+    if (record.pipeInode === 0) return -ENOENT;
+    const fromLog = record.pid === 0 ? -ENOENT : this.#openRecordedPipe(`/proc/${record.pid}/fd/0`, record.pipeInode);
+    if (fromLog === 0 || passes(fromLog) || !this.main.files.readRecord(id)) return fromLog;
+    const writer = this.main.files.record.pid;
+    return writer === 0 ? fromLog : this.#openRecordedPipe(`/proc/${writer}/fd/1`, record.pipeInode);
+  }
+
+  /** Descriptions of our own, so that they may be blocking without touching those in use. 0 or -errno. */
+  #openRecordedPipe(path: string, inode: number): number {
+    const k = this.#kernel;
+    const any = k.open(AT_FDCWD, ascii(path), O_RDWR | O_NONBLOCK | O_CLOEXEC, 0);
+    if (any < 0) return any;
     const stat = new Stat();
-    const write = k.fstat(fd, stat) >= 0 && stat.isFifo() && stat.ino === record.pipeInode ? this.#reopen(path) : -1;
-    if (write < 0) {
-      k.close(fd);
-      return false;
-    }
-    // A description of our own, so that it may be blocking without touching the one in use.
-    const read = k.open(AT_FDCWD, ascii(`/proc/self/fd/${fd}`), O_RDONLY | O_CLOEXEC, 0);
-    k.close(fd);
+    const same = k.fstat(any, stat) >= 0 && stat.isFifo() && stat.ino === inode;
+    const own = `/proc/self/fd/${any}`;
+    const write = same ? this.#reopen(own) : -ENOENT;
+    const read = write >= 0 ? k.open(AT_FDCWD, ascii(own), O_RDONLY | O_CLOEXEC, 0) : write;
+    k.close(any);
     if (read < 0) {
-      k.close(write);
-      return false;
+      if (write >= 0) k.close(write);
+      return read;
     }
     this.pipeRead = read;
     this.pipeWrite = write;
-    return true;
+    return 0;
   }
 
   #recordPipe(log: Instance): void {
