@@ -24,7 +24,6 @@ import { Part, Reactor } from "../reactor.ts";
 import { provokeTrap } from "./recovery.ts";
 import { type RunsvStarter, Scanner, type ScanOutput } from "./scanner.ts";
 
-
 /** Signals of runsvdir; `exitCode` is set once it is to end. */
 class RunsvdirSignals extends Part {
   exitCode = -1;

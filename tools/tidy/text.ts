@@ -12,8 +12,7 @@ const C_LINES = 1000;
  * They may only shrink: an entry that is higher than its object is a finding too.
  */
 export const LONGER: Readonly<Record<string, number>> = {};
-export const LONGER_FILES: Readonly<Record<string, number>> = {
-};
+export const LONGER_FILES: Readonly<Record<string, number>> = {};
 
 function nameOf(node: ts.SignatureDeclaration): string {
   if (node.name) return node.name.getText();

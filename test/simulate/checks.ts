@@ -1,0 +1,308 @@
+/**
+ * What must hold at every moment of every world, whatever the faults. Each
+ * check says in one line what is broken; the first one ends the world.
+ */
+import { ascii, le32, text } from "../../src/base/bytes.ts";
+import { ADOPT_BYTES, ADOPT_PID_AT } from "../../src/formats/adopt.ts";
+import { unpackStatus } from "../../src/formats/status.ts";
+import { SIGCHLD, SIGPIPE, SIGTERM } from "../../src/kernel/constants.ts";
+import type { PipeBuffer } from "../../src/kernel/simulated/inode.ts";
+import { Observer } from "../../src/kernel/simulated/outside.ts";
+import type { Process } from "../../src/kernel/simulated/process.ts";
+import type { World } from "../../src/kernel/simulated/world.ts";
+import type { Service } from "./plan.ts";
+import { RunsvProgram } from "./programs.ts";
+
+const SECOND_US = 1000000;
+/** From the clock read at the start of a turn to the start of a process in it. */
+const TURN_SLACK_US = 20000;
+/** SIGCHLD may be late by this much (World.exited). */
+const LATE_US = 400000;
+/** Throttle, a retry after a failed fork, a late SIGCHLD, and the turn itself. */
+const IDLE_LIMIT_US = 2 * SECOND_US + LATE_US + 100000;
+/** Standard input, output and error. */
+const CHILD_DESCRIPTORS = 3;
+/** 3 standard, directory, epoll, signalfd; lock, control, ok, adopt, supervise and pidfd, twice; the pipe. */
+const RUNSV_DESCRIPTORS = 20;
+
+export class Checks extends Observer {
+  readonly services: Service[];
+  /** The first broken promise; empty: none so far. */
+  failure = "";
+  starts = 0;
+  adopted = 0;
+  /** Bytes that no process could have kept: every holder of the pipe was killed. */
+  bytesGone = 0;
+
+  constructor(services: Service[]) {
+    super();
+    this.services = services;
+  }
+
+  fail(what: string): void {
+    if (this.failure === "") this.failure = what;
+  }
+
+  service(id: number): Service | null {
+    return id >= 0 && id < this.services.length ? this.services[id]! : null;
+  }
+
+  /** The service a runsv serves, or null. */
+  servedBy(p: Process): Service | null {
+    for (let i = 0; i < this.services.length; i++) if (this.services[i]!.runsv === p) return this.services[i]!;
+    return null;
+  }
+
+  override started(world: World, p: Process): void {
+    const script = p.script;
+    if (script === null) return;
+    const s = this.service(script.id);
+    if (s === null) return;
+    if (p.openCount() !== CHILD_DESCRIPTORS) {
+      this.fail(`${script.kind} of ${s.name} is born with ${p.openCount()} descriptors`);
+    }
+    if (p.mask.has(SIGTERM) || p.mask.has(SIGCHLD)) this.fail(`${script.kind} of ${s.name} is born with signals blocked`);
+    switch (script.kind) {
+      case "run":
+        this.#runStarted(world, s, p);
+        break;
+      case "log":
+        this.#logStarted(world, s, p);
+        break;
+      case "finish":
+        if (s.finish !== null) this.fail(`two finish of ${s.name}: ${s.finish.pid} and ${p.pid}`);
+        if (s.run !== null) this.fail(`finish of ${s.name} beside its run ${s.run.pid}`);
+        s.finish = p;
+        break;
+      case "hook":
+        s.hook = p;
+        break;
+    }
+  }
+
+  #runStarted(world: World, s: Service, p: Process): void {
+    this.starts++;
+    s.starts++;
+    if (s.run !== null && !s.recordLost) this.fail(`two run of ${s.name}: ${s.run.pid} and ${p.pid}`);
+    if (s.finish !== null && !s.recordLost) this.fail(`run of ${s.name} beside its finish ${s.finish.pid}`);
+    const since = world.bootMs() * 1000 - s.runStartedBootUs;
+    if (s.runStartedAt >= 0 && since < SECOND_US - TURN_SLACK_US && !s.recordLost) {
+      this.fail(`run of ${s.name} starts again after ${Math.floor(since / 1000)} ms`);
+    }
+    s.run = p;
+    s.runStartedAt = world.us;
+    s.runStartedBootUs = world.bootMs() * 1000;
+    s.runWallUs = world.us + world.wallOffsetUs;
+  }
+
+  #logStarted(world: World, s: Service, p: Process): void {
+    if (s.log !== null && !s.recordLost) this.fail(`two log/run of ${s.name}: ${s.log.pid} and ${p.pid}`);
+    const since = world.bootMs() * 1000 - s.logStartedBootUs;
+    if (s.logStartedAt >= 0 && since < SECOND_US - TURN_SLACK_US && !s.recordLost) {
+      this.fail(`log/run of ${s.name} starts again after ${Math.floor(since / 1000)} ms`);
+    }
+    s.log = p;
+    s.logStartedAt = world.us;
+    s.logStartedBootUs = world.bootMs() * 1000;
+  }
+
+  override ended(world: World, p: Process): void {
+    for (let i = 0; i < this.services.length; i++) {
+      const s = this.services[i]!;
+      // An attempt to start something that could not be executed.
+      if (p.script === null && p.program === null && s.runsv !== null && p.parent === s.runsv) {
+        s.idleSince = world.us;
+        s.logIdleSince = world.us;
+      }
+      if (s.run === p && p.status === SIGPIPE) this.#brokenPipe(s);
+      if (s.log === p || s.runsv === p) s.logIdleSince = world.us;
+      if (s.run === p || s.finish === p || s.hook === p || s.runsv === p) s.idleSince = world.us;
+      if (s.runsv === p && p.status === 0) this.#cleanEnd(s);
+      else if (s.runsv === p) this.#killed(world, s);
+      if (s.runsv === p) s.runsv = null;
+      if (s.run === p) s.run = null;
+      if (s.finish === p) s.finish = null;
+      if (s.hook === p) s.hook = null;
+      if (s.log === p) s.log = null;
+    }
+  }
+
+  /** A full disk may have kept the record for the successor from being written. */
+  #killed(world: World, s: Service): void {
+    if (s.run === null && s.finish === null && s.log === null && recordDropped(s)) this.#cleanEnd(s);
+    if (world.faults.space + world.faults.shortWrite === 0) return;
+    if (!recordTells(s, false, s.run ?? s.finish) || (s.hasLog && !recordTells(s, true, s.log))) s.recordLost = true;
+  }
+
+  /** A runsv that was told to exit leaves nothing behind, and its successor knows of no throttle, as in runit. */
+  #cleanEnd(s: Service): void {
+    s.runStartedAt = -1;
+    s.logStartedAt = -1;
+  }
+
+  #brokenPipe(s: Service): void {
+    const m = machine(s.runsv);
+    if (m !== null && m.want !== "exit") this.fail(`run of ${s.name} writes into a pipe nobody reads`);
+  }
+
+  override lost(_world: World, pipe: PipeBuffer, bytes: number): void {
+    for (let i = 0; i < this.services.length; i++) {
+      const s = this.services[i]!;
+      const program = runsvProgram(s.runsv);
+      const process = program === null ? null : program.process;
+      if (process === null || process.supervisor.log === null || s.log === null) continue;
+      const in0 = s.log.descriptor(0);
+      if (in0 !== null && in0.file.pipe === pipe && process.supervisor.main.machine.want !== "exit") {
+        this.fail(`${bytes} bytes of ${s.name} never reach its log`);
+      }
+    }
+    this.bytesGone += bytes;
+  }
+
+  override signals(_world: World, from: Process, to: Process, signal: number): void {
+    const s = this.servedBy(from);
+    if (s === null) return;
+    const script = to.script;
+    if (to.parent !== from && (script === null || script.id !== s.id))
+      this.fail(`runsv of ${s.name} sends signal ${signal} to a stranger, pid ${to.pid}`);
+  }
+
+  override fault(world: World, p: Process, _what: string): void {
+    const s = this.servedBy(p);
+    if (s === null) return;
+    s.idleSince = world.us;
+    s.logIdleSince = world.us;
+  }
+
+  override call(_world: World, p: Process, name: string): void {
+    if (name !== "rename" && name !== "close") return;
+    const s = this.servedBy(p);
+    if (s === null) return;
+    this.#statusDecodes(s, false);
+    if (s.hasLog) this.#statusDecodes(s, true);
+  }
+
+  #statusDecodes(s: Service, log: boolean): void {
+    const b = s.stateFile(log, "status");
+    if (b !== null && b.length !== 20) this.fail(`status of ${s.name} has ${b.length} bytes`);
+  }
+
+  // --- when a runsv has finished a turn -----------------------------------
+
+  turned(world: World, p: Process): void {
+    const s = this.servedBy(p);
+    const program = runsvProgram(p);
+    if (s === null || program === null || program.process === null) return;
+    if (p.openCount() > RUNSV_DESCRIPTORS) this.fail(`runsv of ${s.name} has ${p.openCount()} descriptors open`);
+    const supervisor = program.process.supervisor;
+    this.#status(world, s, program);
+    const m = supervisor.main.machine;
+    if (s.run !== null && !s.recordLost && m.state === "run" && m.pid !== s.run.pid && !waiting(p)) {
+      this.fail(`runsv of ${s.name} believes in pid ${m.pid}, run is ${s.run.pid}`);
+    }
+    this.#samePipe(p, s, program);
+  }
+
+  /** The state files tell what the machine knows, unless they could not be written and are tried again. */
+  #status(world: World, s: Service, program: RunsvProgram): void {
+    const process = program.process;
+    if (process === null) return;
+    const instance = process.supervisor.main;
+    if (instance.retriesFiles) return;
+    const b = s.stateFile(false, "status");
+    const status = b === null ? null : unpackStatus(b);
+    if (status === null) {
+      this.fail(`status of ${s.name} is missing or short`);
+      return;
+    }
+    const m = instance.machine;
+    const want = m.want === "up" ? "up" : "down";
+    if (status.pid !== m.pid || status.state !== m.state || status.want !== want || status.paused !== m.paused) {
+      this.fail(`status of ${s.name} says ${status.state} ${status.pid} ${status.want}, machine ${m.state} ${m.pid} ${want}`);
+    }
+    const pid = s.stateFile(false, "pid");
+    const expected = m.pid === 0 ? "" : `${m.pid}\n`;
+    if (pid === null || text(pid) !== expected) this.fail(`pid of ${s.name} says ${pid === null ? "nothing" : text(pid)}`);
+    if (m.state !== "run" || s.run === null || s.recordLost) return;
+    const label = status.since.seconds * SECOND_US + status.since.nanoseconds / 1000;
+    const off = Math.abs(label - s.runWallUs);
+    if (off > SECOND_US) this.fail(`status of ${s.name} is ${Math.floor(off / 1000)} ms from the start of its run`);
+    world.note("status", s.id, m.pid);
+  }
+
+  /** The service writes into the pipe that runsv holds, which the log reads now or will read next. */
+  #samePipe(p: Process, s: Service, program: RunsvProgram): void {
+    const process = program.process;
+    if (process === null || s.run === null || s.recordLost) return;
+    const out = s.run.descriptor(1);
+    const held = p.descriptor(process.supervisor.pipeRead);
+    if (out === null || held === null || out.file.pipe === null) return;
+    if (out.file.pipe !== held.file.pipe) this.fail(`run of ${s.name} writes into another pipe than its log reads`);
+  }
+
+  // --- when everybody waits -----------------------------------------------
+
+  quiet(world: World): void {
+    for (let i = 0; i < world.processes.length; i++) {
+      const p = world.processes[i]!;
+      if (p.state === "zombie") this.#zombie(world, p);
+    }
+    for (let i = 0; i < this.services.length; i++) this.#idle(world, this.services[i]!);
+  }
+
+  #zombie(world: World, p: Process): void {
+    const parent = p.parent;
+    if (parent === null || parent.stopped) return;
+    if (world.us - p.endedAt > LATE_US + TURN_SLACK_US) this.fail(`zombie ${p.pid} of ${parent.pid} is not reaped`);
+  }
+
+  #idle(world: World, s: Service): void {
+    const p = s.runsv;
+    const program = runsvProgram(p);
+    if (p === null || program === null || program.process === null || p.stopped) return;
+    const supervisor = program.process.supervisor;
+    if (supervisor.main.machine.want !== "up" || s.run !== null || s.finish !== null || s.hook !== null) s.idleSince = world.us;
+    const log = supervisor.log;
+    if (log === null || log.machine.want !== "up" || s.log !== null) s.logIdleSince = world.us;
+    if (world.us - s.idleSince > IDLE_LIMIT_US) this.fail(`${s.name} is wanted up and nothing starts it`);
+    if (world.us - s.logIdleSince > IDLE_LIMIT_US) this.fail(`log of ${s.name} is wanted up and nothing starts it`);
+  }
+}
+
+/** Whether the record names the process, if there is one. */
+function recordTells(s: Service, log: boolean, p: Process | null): boolean {
+  const b = s.stateFile(log, "adopt");
+  if (b === null || b.length !== ADOPT_BYTES) return false;
+  return p === null || le32(b, ADOPT_PID_AT) === p.pid;
+}
+
+/** Killed while it went, with everything done. */
+function recordDropped(s: Service): boolean {
+  const b = s.stateFile(false, "adopt");
+  return b !== null && b.length === 0;
+}
+
+/** Has signals to take before its view of its children is the present one. */
+function waiting(p: Process): boolean {
+  if (p.pending.has(SIGCHLD)) return true;
+  for (let i = 0; i < p.children.length; i++) if (p.children[i]!.state === "zombie") return true;
+  return false;
+}
+
+export function runsvProgram(p: Process | null): RunsvProgram | null {
+  if (p === null) return null;
+  const program = p.program;
+  if (program === null) return null;
+  return program instanceof RunsvProgram ? program : null;
+}
+
+function machine(p: Process | null) {
+  const program = runsvProgram(p);
+  if (program === null || program.process === null) return null;
+  return program.process.supervisor.main.machine;
+}
+
+/** Whether a file is there. */
+export function has(s: Service, name: string): boolean {
+  return s.directory.child(ascii(name)) !== null;
+}

@@ -1,0 +1,116 @@
+/** What the simulation has found, each as a row that fails when the bug comes back. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type Files, Scene } from "./scene.ts";
+
+type Row = { readonly name: string; readonly files: Files; readonly play: (s: Scene) => void };
+
+const LIVES: Files = { run: "" };
+const LOGGED: Files = { run: "out=5-20", log: "read=1" };
+
+/** A supervisor is killed and the next one meets a fault: the service lives on, and there is one of it. */
+function adoptsDespite(fault: string, skip: number, files: Files): (s: Scene) => void {
+  return (s) => {
+    s.runsv();
+    s.run(3000);
+    const run = s.service.run;
+    s.kill(s.service.runsv);
+    s.run(10);
+    const second = s.runsv(fault, skip);
+    s.run(100);
+    assert.equal(second.planned, "", "the fault was met");
+    if (second.state !== "live") s.runsv();
+    s.run(3000);
+    assert.equal(s.service.run, run);
+    assert.equal(s.service.starts, 1);
+    assert.equal(s.service.log === null, files.log === undefined);
+  };
+}
+
+const ROWS: readonly Row[] = [
+  {
+    name: "u behind x in one read keeps runsv and brings the service up",
+    files: { run: "", down: true },
+    play: (s) => {
+      const p = s.runsv();
+      s.run(1500);
+      s.command("xu");
+      s.run(3000);
+      assert.equal(p.state, "live");
+      assert.notEqual(s.service.run, null);
+    },
+  },
+  {
+    name: "a runsv that cannot watch its signals does not start",
+    files: LIVES,
+    play: (s) => {
+      const p = s.runsv("ENOSPC epollControl", 1);
+      s.run(100);
+      assert.equal(p.status, 111 << 8);
+      assert.equal(s.service.starts, 0);
+    },
+  },
+  {
+    name: "a runsv that cannot watch its control fifo does not start",
+    files: LIVES,
+    play: (s) => {
+      const p = s.runsv("ENOSPC epollControl", 0);
+      s.run(100);
+      assert.equal(p.status, 111 << 8);
+      assert.equal(s.service.starts, 0);
+    },
+  },
+  { name: "the record is read in spite of EINTR", files: LIVES, play: adoptsDespite("EINTR pread", 0, LIVES) },
+  { name: "/proc is read in spite of EINTR", files: LIVES, play: adoptsDespite("EINTR read", 1, LIVES) },
+  { name: "no descriptor for the record", files: LIVES, play: adoptsDespite("EMFILE open", 5, LIVES) },
+  { name: "no descriptor for a pidfd of the living service", files: LIVES, play: adoptsDespite("EMFILE pidfdOpen", 0, LIVES) },
+  { name: "no descriptor to look at the living service", files: LIVES, play: adoptsDespite("EMFILE open", 7, LIVES) },
+  { name: "no descriptor for the log pipe", files: LOGGED, play: adoptsDespite("EMFILE open", 11, LOGGED) },
+  {
+    name: "the log pipe is found at the service when the log died with runsv",
+    files: LOGGED,
+    play: (s) => {
+      s.runsv();
+      s.run(3000);
+      const run = s.service.run;
+      s.kill(s.service.runsv);
+      s.kill(s.service.log);
+      s.runsv();
+      s.run(3000);
+      assert.equal(s.service.run, run);
+      assert.notEqual(s.service.log, null);
+      assert.equal(run?.descriptor(1)?.file.pipe, s.service.log?.descriptor(0)?.file.pipe);
+    },
+  },
+];
+
+/** The first supervisor is killed at its call number `at`; the next one must leave one service and one log. */
+function killedAt(at: number, files: Files, fault: string, skip: number): void {
+  const s = new Scene(files);
+  const first = s.runsv(fault, skip);
+  first.killAtCall = at;
+  s.run(2500);
+  if (first.state === "live") return;
+  s.runsv();
+  s.run(3000);
+  assert.equal(s.checks.failure, "", `killed at call ${at}`);
+  assert.notEqual(s.service.run, null, `killed at call ${at}`);
+  assert.equal(s.service.log === null, files.log === undefined, `killed at call ${at}`);
+}
+
+test("a runsv killed at any call leaves one service", () => {
+  for (let at = 1; at < 120; at++) killedAt(at, LIVES, "", 0);
+  for (let at = 1; at < 200; at++) killedAt(at, LOGGED, "", 0);
+});
+
+test("a runsv killed at any call whose record met EINTR leaves one service", () => {
+  for (let skip = 0; skip < 4; skip++) for (let at = 1; at < 80; at++) killedAt(at, LIVES, "EINTR pwrite", skip);
+});
+
+for (const row of ROWS) {
+  test(row.name, () => {
+    const s = new Scene(row.files);
+    row.play(s);
+    assert.equal(s.checks.failure, "");
+  });
+}
