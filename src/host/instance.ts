@@ -5,7 +5,7 @@
  */
 import { ascii } from "../base/bytes.ts";
 import { errorText } from "../base/error-text.ts";
-import { earlier, type Fd, type Instant, instant, NO_PID, type Pid, pid } from "../base/units.ts";
+import { after, earlier, type Fd, type Instant, instant, NO_PID, type Pid, pid } from "../base/units.ts";
 import { type Command, commandOf, letterOf } from "../core/control.ts";
 import { type Program, type Service, type ServiceEvent, STATUS_UNKNOWN, THROTTLE_MS } from "../core/service.ts";
 import { packTai64n, unpackTai64n } from "../formats/tai64n.ts";
@@ -263,6 +263,8 @@ export class Instance extends Part {
     }
     record.pid = spawned.pid;
     if (spawned.execErrno !== 0) this.#owner.fatal(whyNotStarted(program, this.machine.isLog, spawned));
+    // The turn may be long under a flood of commands: the second counts from here; simulate/seeds 97.
+    if (program === "run") this.machine.throttledUntil = after(this.#kernel.now(), THROTTLE_MS);
     events.push({ kind: "started", pid: pid(spawned.pid) });
   }
 

@@ -70,7 +70,7 @@ export class Scanner extends Part {
     this.#starter = starter;
     this.#output = output;
     this.#watch = new DirectoryWatch(reactor, this);
-    this.#bootId = bootId(reactor.kernel);
+    this.#bootId = bootId(reactor.kernel) ?? EMPTY;
   }
 
   /** The first look. */

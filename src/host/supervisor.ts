@@ -110,6 +110,7 @@ export class Supervisor extends InstanceOwner {
     const fifos = main.openFifos() ?? (log === null ? null : log.files.openFifos());
     if (fifos !== null) return fifos;
     const id = bootId(k);
+    if (id === null) return "unable to read the boot id";
     if (log !== null) {
       const pipe = this.#openPipe(log, inherited, id);
       if (pipe !== null) return pipe;

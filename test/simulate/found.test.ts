@@ -60,12 +60,29 @@ const ROWS: readonly Row[] = [
       assert.equal(s.service.starts, 0);
     },
   },
+  {
+    name: "no descriptor for the boot id: the record is never written without it",
+    files: LIVES,
+    play: (s) => {
+      const first = s.runsv("EMFILE open", 6);
+      s.run(100);
+      assert.equal(first.planned, "", "the fault was met");
+      if (first.state !== "live") s.runsv();
+      s.run(2000);
+      s.kill(s.service.runsv);
+      s.run(10);
+      s.runsv();
+      s.run(2000);
+      assert.equal(s.service.starts, 1);
+    },
+  },
   { name: "the record is read in spite of EINTR", files: LIVES, play: adoptsDespite("EINTR pread", 0, LIVES) },
-  { name: "/proc is read in spite of EINTR", files: LIVES, play: adoptsDespite("EINTR read", 1, LIVES) },
+  { name: "/proc is read in spite of EINTR", files: LIVES, play: adoptsDespite("EINTR read", 2, LIVES) },
   { name: "no descriptor for the record", files: LIVES, play: adoptsDespite("EMFILE open", 5, LIVES) },
   { name: "no descriptor for a pidfd of the living service", files: LIVES, play: adoptsDespite("EMFILE pidfdOpen", 0, LIVES) },
-  { name: "no descriptor to look at the living service", files: LIVES, play: adoptsDespite("EMFILE open", 7, LIVES) },
-  { name: "no descriptor for the log pipe", files: LOGGED, play: adoptsDespite("EMFILE open", 11, LOGGED) },
+  { name: "no descriptor to look at the living service", files: LIVES, play: adoptsDespite("EMFILE open", 8, LIVES) },
+  { name: "no descriptor for the log pipe", files: LOGGED, play: adoptsDespite("EMFILE open", 12, LOGGED) },
+  { name: "no descriptor to tell this life of the container", files: LIVES, play: adoptsDespite("EMFILE open", 7, LIVES) },
   {
     name: "the log pipe is found at the service when the log died with runsv",
     files: LOGGED,
@@ -99,8 +116,8 @@ function killedAt(at: number, files: Files, fault: string, skip: number): void {
 }
 
 test("a runsv killed at any call leaves one service", () => {
-  for (let at = 1; at < 120; at++) killedAt(at, LIVES, "", 0);
-  for (let at = 1; at < 200; at++) killedAt(at, LOGGED, "", 0);
+  for (let at = 1; at < 90; at++) killedAt(at, LIVES, "", 0);
+  for (let at = 1; at < 140; at++) killedAt(at, LOGGED, "", 0);
 });
 
 test("a runsv killed at any call whose record met EINTR leaves one service", () => {

@@ -20,6 +20,9 @@ const TROUBLE_FROM_US = 8 * SECOND_US;
 const TROUBLE_TO_US = 30 * SECOND_US;
 /** From the end of the faults to the state that was asked for. */
 const CONVERGENCE_US = 15 * SECOND_US;
+/** Commands of a flood: more than the machine takes in at a time. */
+const FLOOD = 800;
+
 export type Outcome = {
   readonly seed: number;
   /** Empty: every promise was kept. */
@@ -76,7 +79,7 @@ class Admin extends Actor {
     const prng = this.#prng;
     const kind = prng.below(100);
     if (kind < 55) this.#command(world, s, prng.below(4) === 0, prng.between(1, 3));
-    else if (kind < 60) this.#command(world, s, prng.below(4) === 0, 5000);
+    else if (kind < 60) this.#command(world, s, prng.below(4) === 0, FLOOD);
     else if (kind < 68) this.#signal(world, s.run, prng.below(2) === 0 ? SIGTERM : SIGKILL);
     else if (kind < 71) this.#signal(world, s.log, prng.below(2) === 0 ? SIGTERM : SIGKILL);
     else if (kind < 74) this.#signal(world, s.finish, SIGKILL);

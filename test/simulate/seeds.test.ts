@@ -8,8 +8,8 @@ import { test } from "node:test";
 import { ROOT } from "../support/lab.ts";
 import { line, simulate } from "./machine.ts";
 
-const SEEDS = Number(process.env["UPKEEP_SEEDS"] ?? 1200);
-const COMPILED_SEEDS = 60;
+const SEEDS = Number(process.env["UPKEEP_SEEDS"] ?? 400);
+const COMPILED_SEEDS = 40;
 
 test(`${SEEDS} seeds keep every promise`, () => {
   const broken: string[] = [];
