@@ -82,9 +82,9 @@ export function parseProcessors(s: string): Uint8Array | null {
   for (let i = 0; i < words.length; i++) {
     const word = words[i]!;
     const dash = word.indexOf("-");
-    const from = parseInteger(dash < 0 ? word : word.slice(0, dash), 0, PROCESSOR_MAX);
-    const to = dash < 0 ? from : parseInteger(word.slice(dash + 1), 0, PROCESSOR_MAX);
-    if (from === null || to === null || to < from || word.startsWith("+")) return null;
+    const from = parseId(ascii(dash < 0 ? word : word.slice(0, dash)));
+    const to = dash < 0 ? from : parseId(ascii(word.slice(dash + 1)));
+    if (from === null || to === null || to < from || to > PROCESSOR_MAX) return null;
     for (let n = from; n <= to; n++) mask[n >>> 3] = mask[n >>> 3]! | (1 << (n & 7));
     if (to > last) last = to;
   }

@@ -6,7 +6,7 @@
  * and exec.
  */
 import { errorText } from "../base/error-text.ts";
-import type { Number64 } from "../base/number64.ts";
+import { isMax64, type Number64 } from "../base/number64.ts";
 import { PR_CAP_AMBIENT, PR_CAPBSET_DROP, PR_CAPBSET_READ, PR_SET_KEEPCAPS } from "../kernel/constants.ts";
 import { Capabilities, processControl } from "../kernel/credentials.ts";
 
@@ -56,14 +56,14 @@ export function keepThroughSetuid(): Failure {
   return failed("keep", processControl(PR_SET_KEEPCAPS, 1, 0));
 }
 
-/** The sets of the process itself, after the change of user. */
+/** The sets of the process itself, after the change of user. Of "all" those are kept that it has. */
 export function limitCapabilities(drop: Number64 | null, keep: Number64 | null): Failure {
   const stay = allowed(drop, keep);
   const sets = new Capabilities();
   const read = failed("read", sets.read());
   if (read !== null) return read;
   if (keep === null) return lowerAmbient(stay) ?? removeInheritable(sets, stay);
-  const wanted = known(stay);
+  const wanted = isMax64(keep) ? and(stay, sets.permitted) : known(stay);
   sets.setPermitted(wanted);
   sets.setEffective(wanted);
   sets.setInheritable(wanted);

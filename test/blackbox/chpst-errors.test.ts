@@ -141,6 +141,7 @@ test("chpst: no passwd, no group file in the new root", { skip: NEEDS_ROOT }, as
   chmodSync(join(root, "etc"), 0o755);
 });
 
+// compat: doc/differences.md, chpst-checks-first
 test("chpst: nothing is touched when a later option is wrong", async (t) => {
   const dir = tempDir(t);
   const lock = join(dir, "lock");

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { chpst, inspect, inspectPlain, plain } from "../support/chpst.ts";
-import { both, run, UPKEEP } from "../support/lab.ts";
+import { both, UPKEEP } from "../support/lab.ts";
 
 const ROOT_USER = process.getuid?.() === 0;
 const NEEDS_ROOT = ROOT_USER ? false : "needs root";
@@ -176,13 +176,6 @@ test("--hard: the hard limits too", { skip: NEEDS_ROOT }, async () => {
   }
   const both = await inspect(UPKEEP, "chpst", ["--hard", "-o", "98", "-u", "nobody"]);
   assert.deepEqual([both.limit("Max open files"), both.uid], [["98", "98"], "65534"]);
-});
-
-test("--hard: raised where there is the right to", { skip: NEEDS_ROOT }, async (t) => {
-  if ((await run("prlimit", ["--nofile=30000:30000", "true"])).code !== 0) return t.skip("no CAP_SYS_RESOURCE");
-  const report = await inspect(UPKEEP, "chpst", ["--hard", "-o", "30000", "--limit", "rtprio=5", "-u", "nobody"]);
-  assert.deepEqual(report.limit("Max open files"), ["30000", "30000"]);
-  assert.deepEqual(report.limit("Max realtime priority"), ["5", "5"]);
 });
 
 test("--hard: refused without the right to raise it", { skip: NEEDS_ROOT }, async () => {

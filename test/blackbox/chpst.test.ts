@@ -1,9 +1,9 @@
 /** chpst's options, each by its effect on the program it starts. */
 import assert from "node:assert/strict";
-import { copyFileSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { chpst, descriptorsOf, environmentOf, inspect, plain, valueIn } from "../support/chpst.ts";
+import { chpst, descriptorsOf, environmentOf, inspect, plain, smallRoot, valueIn } from "../support/chpst.ts";
 import { both, RUNIT, run, start, tempDir, UPKEEP, until } from "../support/lab.ts";
 
 const ROOT_USER = process.getuid?.() === 0;
@@ -88,13 +88,6 @@ if (ROOT_USER) {
     const denied = await chpst(tools, "chpst", ["-u", "daemon", "-l", join(dir, "lock"), "true"]);
     assert.deepEqual([denied.code, denied.stderr], [111, `chpst: fatal: unable to open lock: ${dir}/lock: access denied\n`]);
   });
-}
-
-function smallRoot(dir: string): string {
-  const root = join(dir, "root");
-  mkdirSync(join(root, "etc"), { recursive: true });
-  copyFileSync("/usr/bin/busybox", join(root, "busybox"));
-  return root;
 }
 
 both("chpst -U: UID and GID in the environment, ids as they were", async (tools) => {

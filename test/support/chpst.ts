@@ -1,5 +1,5 @@
 /** chpst and its short forms, and what a program they start finds out about itself. */
-import { mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Result, type RunOptions, run, type Toolchain } from "./lab.ts";
@@ -12,6 +12,7 @@ export function programOf(tools: Toolchain, name: string): string {
   const known = links.get(name);
   if (known !== undefined) return known;
   const dir = mkdtempSync(join(tmpdir(), "upkeep-chpst-"));
+  chmodSync(dir, 0o755);
   process.on("exit", () => rmSync(dir, { recursive: true, force: true }));
   const link = join(dir, name);
   symlinkSync(tools.program("chpst"), link);
@@ -127,4 +128,23 @@ export function plain(text: string): string {
     .replace(/usage: chpst \[.*/g, "usage: chpst")
     .replace(/ \(only \/etc\/passwd and \/etc\/group are read.*?\)/g, "")
     .replace(/\$Id: [0-9a-f]{40} \$/g, "$Id$");
+}
+
+/** A directory that can be a root: a static busybox, and an empty etc. */
+export function smallRoot(dir: string): string {
+  const root = join(dir, "root");
+  mkdirSync(join(root, "etc"), { recursive: true });
+  copyFileSync("/usr/bin/busybox", join(root, "busybox"));
+  return root;
+}
+
+/** The capability sets of a program, by the last three letters of their names in /proc/self/status. */
+export function capabilities(report: SelfReport): Record<string, bigint> {
+  return Object.fromEntries(["Inh", "Prm", "Eff", "Bnd", "Amb"].map((name) => [name, BigInt(`0x${report.field(`Cap${name}`)}`)]));
+}
+
+/** Whether the tests themselves have a capability: containers and sandboxes lack some. */
+export function has(capability: number): boolean {
+  const effective = /^CapEff:\s*(\w+)$/m.exec(readFileSync("/proc/self/status", "latin1"))?.[1] ?? "0";
+  return ((BigInt(`0x${effective}`) >> BigInt(capability)) & 1n) === 1n;
 }
