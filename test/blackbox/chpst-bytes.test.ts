@@ -2,8 +2,11 @@
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { chpst, descriptorsOf, environmentOf, inspectPlain, programOf, SELF, SelfReport } from "../support/chpst.ts";
-import { both, run } from "../support/lab.ts";
+import { test } from "node:test";
+import { chpst, descriptorsOf, environmentOf, inspect, inspectPlain, plain, programOf, smallRoot } from "../support/chpst.ts";
+import { both, run, tempDir, UPKEEP } from "../support/lab.ts";
+
+const ROOT_USER = process.getuid?.() === 0;
 
 /** Node passes UTF-8 only, so a shell script is where other bytes come from. */
 function script(dir: string, text: string): string {
@@ -54,15 +57,47 @@ ls | od -An -tx1`;
 
 const PLAIN_FIELDS = /^(SigBlk|SigIgn|SigCgt|SigPnd|ShdPnd|Cap\w+|NoNewPrivs|Seccomp|Umask|Uid|Gid|Groups|Cpus_allowed)$/;
 
-both("chpst: signals, capabilities, umask and groups are the caller's", async (tools) => {
+/** Options of every kind; `dir` is an empty directory. None changes what PLAIN_FIELDS are compared of. */
+function everyKind(dir: string): string[][] {
+  const all = [
+    [],
+    ["-P"],
+    ["-o", "100"],
+    ["-e", dir],
+    ["-U", "daemon"],
+    ["-v"],
+    ["-b", "name"],
+    ["-n", "1"],
+    ["-l", join(dir, ".l")],
+  ];
+  return ROOT_USER
+    ? [...all, ["-/", "/"], ["-u", ":0:0"], ["-P", "-e", dir, "-U", ":1:2", "-/", "/", "-u", "root", "-n", "2", "-c", "0"]]
+    : all;
+}
+
+const LONG = [["--nice=7"], ["--oom-score=700"], ["--ionice=idle"], ["--sched=batch"], ["--cpus=0-8191"], ["--pdeathsig=TERM"]];
+
+both("chpst: signals, capabilities, umask and groups are the caller's", async (tools, dir) => {
   const before = await inspectPlain();
-  for (const args of [[], ["-P"], ["-o", "100"], ["-e", "/etc/skel-of-nobody"]]) {
-    const result = await chpst(tools, "chpst", [...args, ...SELF]);
-    if (result.code !== 0) continue;
-    const after = new SelfReport(result);
-    for (const [name, value] of before.status) if (PLAIN_FIELDS.test(name)) assert.equal(after.field(name), value, name);
+  const groups = ROOT_USER ? (await inspect(tools, "chpst", ["-u", ":0:0"])).field("Groups") : before.field("Groups");
+  for (const args of [...everyKind(dir), ...(tools.name === "upkeep" ? LONG : [])]) {
+    const after = await inspect(tools, "chpst", args);
+    assert.deepEqual([after.result.code, after.result.stderr], [0, ""], args.join(" "));
+    for (const [name, value] of before.status) {
+      const expected = name === "Groups" && args.includes("-u") ? groups : value;
+      if (PLAIN_FIELDS.test(name)) assert.equal(after.field(name), expected, `${args.join(" ")}: ${name}`);
+    }
   }
   assert.equal(before.field("SigBlk"), "0000000000000000");
+});
+
+both("chpst: a signal mask and pending signals of the caller pass", async (tools) => {
+  const program = programOf(tools, "chpst");
+  const perl = `use POSIX; my $s = POSIX::SigSet->new(SIGHUP, SIGTERM, SIGCHLD);
+    POSIX::sigprocmask(SIG_BLOCK, $s); kill HUP => $$; exec "${program}", "-P", "cat", "/proc/self/status"`;
+  const { stdout } = await run("/usr/bin/perl", ["-e", perl]);
+  assert.match(stdout, /^SigBlk:\t0000000000014001$/m);
+  assert.match(stdout, /^ShdPnd:\t0000000000000001$/m);
 });
 
 both("chpst: ignored signals stay ignored, and no other is", async (tools) => {
@@ -71,12 +106,64 @@ both("chpst: ignored signals stay ignored, and no other is", async (tools) => {
 });
 
 both("chpst: no descriptor but those of the caller, and the cgroup stays", async (tools, dir) => {
-  for (const args of [["-P"], ["-e", dir], ["-U", "daemon"], ["-o", "50"]]) {
+  for (const args of everyKind(dir).filter((a) => a[0] !== "-l")) {
     const found = await descriptorsOf(tools, "chpst", args, dir);
     assert.deepEqual([...found.keys()].sort(), ["0", "1", "2"], args.join(" "));
   }
   const { stdout } = await chpst(tools, "chpst", ["-P", "cat", "/proc/self/cgroup"]);
   assert.equal(stdout, (await run("cat", ["/proc/self/cgroup"])).stdout);
+});
+
+/** What is open for messages (a copy of standard error), files, directories: none of it reaches the program. */
+test("chpst: no descriptor of a long option, of -2, or of a lock that stands in the way", async (t) => {
+  const dir = tempDir(t);
+  for (const [args, left] of [
+    [["-2"], "01"],
+    [["-012"], ""],
+    ...LONG.map((long) => [long, "012"] as const),
+    [["--no-new-privs", "--umask=22", "-e", dir, "-U", "daemon", "--limit=nofile=64", "--hard"], "012"],
+    ...(ROOT_USER ? [[["--cap-keep=kill", "--cap-drop=net_raw", "-u", "root", "--user-groups"], "012"] as const] : []),
+  ] as const) {
+    const found = await descriptorsOf(UPKEEP, "chpst", args, dir);
+    assert.equal([...found.keys()].sort().join(""), left, args.join(" "));
+  }
+});
+
+both("chpst: directories, roots, files and users of any bytes", async (tools, dir) => {
+  const name = "\xff \xe9\x80";
+  const program = tools.program("chpst");
+  const root = smallRoot(dir);
+  const text = `#!/bin/dash
+cd '${dir}' && mkdir '${name}' && echo value >'${name}/V' && mv root 'r${name}'
+'${program}' -e '${name}' sh -c 'echo $V'
+'${program}' -l '${name}/lock' true && ls '${name}'
+'${program}' -u '${name}' true
+'${program}' -e '${name}none' true
+'${program}' -l '${name}none/l' true
+${ROOT_USER ? `'${program}' -/ 'r${name}' /busybox echo inside` : "echo inside"}
+'${program}' -/ '${name}none' true
+'./${name}/V'; '${program}' './${name}/V'`;
+  const { stdout, stderr } = await run(script(dir, text), [], { env: { LC_ALL: "C" } });
+  assert.equal(stdout, "value\nV\nlock\ninside\n");
+  const lines = plain(stderr)
+    .split("\n")
+    .filter((line) => line.startsWith("chpst: "));
+  assert.deepEqual(lines, [
+    `chpst: fatal: unknown user/group: ${name}`,
+    `chpst: fatal: unable to switch to directory: ${name}none: file does not exist`,
+    `chpst: fatal: unable to open lock: ${name}none/l: file does not exist`,
+    `chpst: fatal: unable to change directory: ${name}none: file does not exist`,
+    `chpst: fatal: unable to run: ./${name}/V: access denied`,
+  ]);
+  assert.ok(root.length > 0);
+});
+
+both("chpst: twenty thousand words, and one of 128 kB less a byte", async (tools) => {
+  const words = Array.from({ length: 20_000 }, (_, i) => `word ${i}`);
+  const many = await chpst(tools, "chpst", ["-P", "/usr/bin/printf", "%s\\n", ...words]);
+  assert.equal(many.stdout, words.map((word) => `${word}\n`).join(""));
+  const long = await chpst(tools, "chpst", ["-P", "/usr/bin/printf", "%s", "x".repeat(131_071)]);
+  assert.equal(long.stdout.length, 131_071);
 });
 
 both("chpst: ten thousand variables and a megabyte", async (tools, dir) => {

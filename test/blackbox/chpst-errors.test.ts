@@ -4,7 +4,7 @@ import { chmodSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from "no
 import { join } from "node:path";
 import { test } from "node:test";
 import { chpst, plain } from "../support/chpst.ts";
-import { both, tempDir, UPKEEP } from "../support/lab.ts";
+import { both, run, tempDir, UPKEEP } from "../support/lab.ts";
 
 const ROOT_USER = process.getuid?.() === 0;
 const NEEDS_ROOT = ROOT_USER ? false : "needs root";
@@ -127,6 +127,23 @@ test("chpst: an unknown name names the sources that are not asked", { skip: NEED
   );
   const hint = "only /etc/passwd and /etc/group are read; nsswitch.conf has sss, ldap too";
   assert.equal(await ask(), `chpst: fatal: unknown user/group: nosuch (${hint})\n`);
+});
+
+test("chpst, setuidgid: the same with the system's own nsswitch.conf", { skip: NEEDS_ROOT }, async (t) => {
+  const dir = tempDir(t);
+  const file = join(dir, "nsswitch.conf");
+  writeFileSync(file, "passwd: files systemd\ngroup: files systemd\n");
+  const hint = "(only /etc/passwd and /etc/group are read; nsswitch.conf has systemd too)";
+  for (const [form, args, message] of [
+    ["chpst", ["-u", "nosuch"], `unknown user/group: nosuch ${hint}`],
+    ["chpst", ["-U", "daemon:nosuch"], `unknown user/group: daemon:nosuch ${hint}`],
+    ["setuidgid", ["nosuch"], `unknown account: nosuch ${hint}`],
+    ["envuidgid", ["nosuch"], `unknown account: nosuch ${hint}`],
+  ] as const) {
+    const script = `mount --bind '${file}' /etc/nsswitch.conf && exec '${UPKEEP.program(form)}' "$@" echo started`;
+    const { code, stdout, stderr } = await run("unshare", ["-m", "sh", "-c", script, "sh", ...args]);
+    assert.deepEqual([code, stdout, stderr], [111, "", `chpst: fatal: ${message}\n`]);
+  }
 });
 
 test("chpst: no passwd, no group file in the new root", { skip: NEEDS_ROOT }, async (t) => {
