@@ -1,0 +1,2 @@
+/* The floor of starting a program. */
+int main(void) { return 0; }
