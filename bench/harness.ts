@@ -15,7 +15,18 @@
  * Times are in ms or µs, memory in kB, as the name of the number says.
  */
 import { execFileSync, spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { cpus, release, tmpdir, totalmem } from "node:os";
 import { join, resolve } from "node:path";
 
@@ -166,7 +177,8 @@ export class Group {
   /** How often the supervisors have left the processor of their own accord. */
   wakeups(): number {
     let sum = 0;
-    for (const pid of this.supervisors()) sum += Number(/^voluntary_ctxt_switches:\s+(\d+)/m.exec(slurp(`/proc/${pid}/status`))?.[1] ?? 0);
+    for (const pid of this.supervisors())
+      sum += Number(/^voluntary_ctxt_switches:\s+(\d+)/m.exec(slurp(`/proc/${pid}/status`))?.[1] ?? 0);
     return sum;
   }
 
@@ -217,8 +229,16 @@ export function floor(name: string): string {
 }
 
 /** Runs argv `count` times: wall and CPU time in µs and page faults, of one. Throws unless each exited with `status`. */
-export function repeat(count: number, status: number, argv: readonly string[], env: Readonly<Record<string, string>> = {}): Numbers {
-  const r = spawnSync(floor("repeat"), [String(count), String(status), ...argv], { encoding: "latin1", env: { PATH: "/usr/bin:/bin", ...env } });
+export function repeat(
+  count: number,
+  status: number,
+  argv: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Numbers {
+  const r = spawnSync(floor("repeat"), [String(count), String(status), ...argv], {
+    encoding: "latin1",
+    env: { PATH: "/usr/bin:/bin", ...env },
+  });
   const [wall, cpu, faults, bad] = r.stdout.trim().split(" ").map(Number);
   if (bad !== 0) throw new Error(`${argv[0]}: ${bad} of ${count} did not exit with ${status}`);
   return { "wall µs": (wall ?? 0) / count / 1e3, "CPU µs": (cpu ?? 0) / count / 1e3, "page faults": (faults ?? 0) / count };
@@ -255,4 +275,4 @@ export function sizeOf(paths: readonly string[]): number {
   return paths.reduce((sum, path) => sum + readFileSync(path).length, 0) / 1024;
 }
 
-export { existsSync, mkdirSync, readdirSync, writeFileSync };
+export { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync };
