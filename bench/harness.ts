@@ -1,14 +1,26 @@
 /**
- * The harness of the benchmarks.
+ * The harness of the benchmarks. A further item is a function that returns rows, called by
+ * bench/run.ts like the others:
  *
- *   measure(item, subjects, options)  runs every subject once per round, A B C A B C …, so that a
+ *   export function exec(quick: boolean, wanted: (item: string) => boolean): Row[] {
+ *     if (!wanted("exec")) return [];
+ *     const bin = (name: string, path: string): Subject => ({ name, once: () => repeat(200, 0, [path, "-P", floor("nothing")]) });
+ *     return measure("exec", [bin("upkeep", `${ROOT}/dist/bin/chpst`), bin("runit", "/usr/bin/chpst")], quick ? 3 : 9);
+ *   }
+ *
+ * Alone it is printed by `console.log(table(rows).join("\n"))` of report.ts, with `process.on("exit", cleanUp)`
+ * before. What there is:
+ *
+ *   measure(item, subjects, rounds)  runs every subject once per round, A B C A B C …, so that a
  *       busy moment of the machine hits all of them, prints a progress line, and returns a Row
  *       per subject with median, min and max of every number. A subject's `once()` returns numbers
  *       by name and throws if the work was not really done: then it has no figures, but a reason.
+ *       Ratios are to the subject called "runit"; the one called "floor (C)" does only the kernel's part.
  *   Group          a control group: CPU time, processes and memory of everything started in it,
  *                  and its end. Only what was started in it is ever killed.
  *   repeat(…)      a command many times from a small C program, so that node's own cost is not in it
  *   floor(name)    a C program of bench/floor, compiled in this run
+ *   fresh(name)    a new directory, removed at the end
  *   until(…)       polls for the moment work is done
  *   machine()      what the figures were measured on
  *
@@ -16,6 +28,7 @@
  */
 import { execFileSync, spawn, spawnSync } from "node:child_process";
 import {
+  chmodSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -33,6 +46,7 @@ import { join, resolve } from "node:path";
 export const ROOT = resolve(import.meta.dirname, "..");
 /** Everything of a run lies here; removed by `cleanUp`. */
 export const WORK = mkdtempSync(join(tmpdir(), "upkeep-bench-"));
+chmodSync(WORK, 0o755); // chpst -u must reach the programs in it.
 
 export type Numbers = Readonly<Record<string, number>>;
 export type Subject = { readonly name: string; once(round: number): Numbers };

@@ -47,6 +47,30 @@ function targets(rows: readonly Row[]): string[] {
   return lines;
 }
 
+/** The Markdown tables of the rows, one an item. */
+export function table(rows: readonly Row[]): string[] {
+  const lines: string[] = [];
+  for (const item of new Set(rows.map((r) => r.item))) {
+    const of = rows.filter((r) => r.item === item);
+    const names = [...new Set(of.flatMap((r) => Object.keys(r.numbers)))];
+    lines.push("", `## ${item}`, "", `| | ${names.join(" | ")} |`, `| --- |${" ---: |".repeat(names.length)}`);
+    for (const row of of) lines.push(`| ${row.subject}${reason(row)} | ${names.map((n) => cell(rows, row, n)).join(" | ")} |`);
+  }
+  return lines;
+}
+
+function reason(row: Row): string {
+  return row.failure === undefined ? "" : ` (failed: ${row.failure.split("|").join("/")})`;
+}
+
+function cell(rows: readonly Row[], row: Row, name: string): string {
+  const s = row.numbers[name];
+  if (!s) return "–";
+  const r = ratio(rows, row.item, name, row.subject, "runit");
+  const range = s.count > 1 ? ` (${figure(s.min)}–${figure(s.max)})` : "";
+  return `${figure(s.median)}${range}${Number.isFinite(r) && row.subject !== "runit" ? ` ×${r.toFixed(2)}` : ""}`;
+}
+
 export function markdown(
   rows: readonly Row[],
   machine: Readonly<Record<string, string>>,
@@ -61,22 +85,6 @@ export function markdown(
   ];
   for (const [key, value] of Object.entries(machine)) lines.push(`- ${key}: ${value}`);
   lines.push(`- not available here: ${missing.join(", ") || "nothing"}`, "", ...targets(rows));
-  for (const item of new Set(rows.map((r) => r.item))) {
-    const of = rows.filter((r) => r.item === item);
-    const names = [...new Set(of.flatMap((r) => Object.keys(r.numbers)))];
-    lines.push("", `## ${item}`, "", `| | ${names.join(" | ")} |`, `| --- |${" ---: |".repeat(names.length)}`);
-    for (const row of of) {
-      const cells = names.map((name) => {
-        const s = row.numbers[name];
-        if (!s) return "–";
-        const r = ratio(rows, item, name, row.subject, "runit");
-        const range = s.count > 1 ? ` (${figure(s.min)}–${figure(s.max)})` : "";
-        return `${figure(s.median)}${range}${Number.isFinite(r) && row.subject !== "runit" ? ` ×${r.toFixed(2)}` : ""}`;
-      });
-      lines.push(
-        `| ${row.subject}${row.failure === undefined ? "" : ` (failed: ${row.failure.split("|").join("/")})`} | ${cells.join(" | ")} |`,
-      );
-    }
-  }
+  lines.push(...table(rows));
   return `${lines.join("\n")}\n`;
 }
