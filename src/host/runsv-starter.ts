@@ -9,6 +9,7 @@ import type { Fd } from "../base/units.ts";
 import type { ScanEntry } from "../core/scan.ts";
 import { AT_FDCWD, ENOENT, O_CLOEXEC, SIGCHLD, SIGHUP, SIGTERM } from "../kernel/constants.ts";
 import { type Kernel, type Move, SPAWN_KEEP_MASK, SPAWN_SETSID, Stat } from "../kernel/kernel.ts";
+import { bootId } from "../kernel/proc.ts";
 import {
   closeAllBut,
   closePrivate,
@@ -18,6 +19,7 @@ import {
   setDescriptorLimit,
   setTitle,
 } from "../kernel/self.ts";
+import { findReadEnd, passes } from "./log-pipe.ts";
 import { superviseService } from "./runsv-process.ts";
 import { RunsvStarter } from "./scanner.ts";
 
@@ -52,12 +54,15 @@ export abstract class Nursery {
 /**
  * The read end of the log pipe stays with runsvdir as long as the entry does:
  * when runsv and its log service both die, what the service wrote waits in it.
- * Returns the write end for a first start, -1 otherwise.
+ * Returns the write end of a new pipe, -1 otherwise.
  */
-export function keepLogPipe(kernel: Kernel, entry: ScanEntry, dir: Fd): Fd {
+export function keepLogPipe(kernel: Kernel, entry: ScanEntry, dir: Fd, bootId: Uint8Array): Fd {
   if (entry.pipeRead >= 0) return -1;
   const stat = new Stat();
   if (kernel.stat(dir, concat([entry.name, ascii("/log")]), 0, stat) < 0 || !stat.isDirectory()) return -1;
+  const found = findReadEnd(kernel, dir, entry.name, bootId);
+  if (found >= 0) entry.pipeRead = found;
+  if (found >= 0 || passes(found)) return -1;
   const pipe = kernel.pipe(O_CLOEXEC);
   if (pipe.errno !== 0) return -1;
   entry.pipeRead = pipe.read;
@@ -72,6 +77,7 @@ export class NativeRunsvStarter extends RunsvStarter {
   readonly #program: Uint8Array;
   readonly #forks: boolean;
   readonly #nursery: Nursery | null;
+  readonly #bootId: Uint8Array;
 
   /**
    * `limits`: open-file limits for the children. `fatal` prints the message of a
@@ -80,6 +86,7 @@ export class NativeRunsvStarter extends RunsvStarter {
   constructor(kernel: Kernel, ownSession: boolean, limits: Uint8Array, fatal: (text: string) => void, nursery: Nursery | null) {
     super();
     this.#kernel = kernel;
+    this.#bootId = bootId(kernel) ?? EMPTY;
     this.#ownSession = ownSession;
     this.#limits = limits;
     this.#say = fatal;
@@ -90,6 +97,10 @@ export class NativeRunsvStarter extends RunsvStarter {
 
   override start(entry: ScanEntry, dir: Fd): number {
     return this.#forks ? this.#fork(entry, dir) : this.#exec(entry, dir);
+  }
+
+  override found(entry: ScanEntry, dir: Fd): void {
+    if (this.#forks && entry.pipeRead < 0) entry.pipeRead = findReadEnd(this.#kernel, dir, entry.name, this.#bootId);
   }
 
   override forget(entry: ScanEntry): void {
@@ -111,7 +122,7 @@ export class NativeRunsvStarter extends RunsvStarter {
 
   #fork(entry: ScanEntry, dir: Fd): number {
     const k = this.#kernel;
-    const write = keepLogPipe(k, entry, dir);
+    const write = keepLogPipe(k, entry, dir, this.#bootId);
     const outputs: readonly Move[] = this.#nursery?.outputs(entry) ?? NO_MOVES;
     const child = k.fork();
     if (child === 0) this.#child(entry, dir, write, outputs);

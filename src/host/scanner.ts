@@ -26,6 +26,8 @@ export abstract class ScanOutput {
 export abstract class RunsvStarter {
   /** Starts the supervisor of `entry` with the working directory `dir`. Pid, or -errno. */
   abstract start(entry: ScanEntry, dir: Fd): number;
+  /** A supervisor of `entry` lives already: keep for it what `start` would. */
+  abstract found(entry: ScanEntry, dir: Fd): void;
   /** The entry is gone: free what `start` keeps for it. */
   abstract forget(entry: ScanEntry): void;
 }
@@ -249,6 +251,7 @@ export class Scanner extends Part {
     const living = this.#livingSupervisor(entry, dir);
     if (living !== null) {
       this.scan.started(entry, living, now);
+      this.#starter.found(entry, dir);
       return;
     }
     const r = this.#starter.start(entry, dir);

@@ -14,25 +14,13 @@ import { after, type Fd, type Instant, NO_PID } from "../base/units.ts";
 import type { Command } from "../core/control.ts";
 import { Service } from "../core/service.ts";
 import { essentialNotice } from "../formats/essential-notice.ts";
-import {
-  AT_FDCWD,
-  EAGAIN,
-  EINTR,
-  EMFILE,
-  ENFILE,
-  ENOENT,
-  ENOMEM,
-  O_CLOEXEC,
-  O_NONBLOCK,
-  O_RDONLY,
-  O_RDWR,
-  O_WRONLY,
-} from "../kernel/constants.ts";
+import { ENOENT, O_CLOEXEC } from "../kernel/constants.ts";
 import { type Kernel, type Move, Stat } from "../kernel/kernel.ts";
 import { complain } from "../kernel/output.ts";
 import { bootId } from "../kernel/proc.ts";
 import type { Reactor } from "../reactor.ts";
 import { Instance, InstanceOwner } from "./instance.ts";
+import { openReadEnd, openWriteEnd, passes, pipeInode } from "./log-pipe.ts";
 import { openDirectory } from "./state-directory.ts";
 
 /** No descriptor: what is to be started with it fails and says so. */
@@ -51,11 +39,6 @@ export type Inherited = {
 };
 
 export const NOTHING_INHERITED: Inherited = { lock: -1, logLock: -1, pipeRead: -1, pipeWrite: -1, notice: -1 };
-
-/** Whether an error is one that a later try may not meet. */
-function passes(error: number): boolean {
-  return error === -EMFILE || error === -ENFILE || error === -ENOMEM || error === -EINTR || error === -EAGAIN;
-}
 
 export class Supervisor extends InstanceOwner {
   readonly main: Instance;
@@ -214,18 +197,38 @@ export class Supervisor extends InstanceOwner {
 
   // ---- The pipe ----
 
-  /** Inherited, else the one the predecessor's processes still hold, else a new one. */
+  /** The one the predecessor's processes still hold, else the one inherited, else a new one. */
   #openPipe(log: Instance, inherited: Inherited, id: Uint8Array): string | null {
-    if (inherited.pipeRead >= 0) {
-      this.pipeRead = inherited.pipeRead;
-      this.pipeWrite = inherited.pipeWrite >= 0 ? inherited.pipeWrite : this.#reopen(`/proc/self/fd/${inherited.pipeRead}`);
-      if (this.pipeWrite >= 0) return null;
+    const k = this.#kernel;
+    const recorded = id.length > 0 && log.files.readRecord(id) ? log.files.record.pipeInode : 0;
+    // What is inherited may be another one than what is in use; simulate/found: "runsvdir keeps".
+    if (recorded !== 0 && recorded !== pipeInode(k, inherited.pipeRead)) {
+      const reader = log.files.record.pid;
+      const writer = this.main.files.readRecord(id) ? this.main.files.record.pid : 0;
+      const recovered = this.#takePipe(openReadEnd(k, reader, writer, recorded), -1);
+      // What cannot be opened for want of room must not be replaced: the service that lives writes into it.
+      if (passes(recovered)) return `unable to open log pipe: ${errorText(-recovered)}`;
+      if (recovered === 0) {
+        if (inherited.pipeRead >= 0) k.close(inherited.pipeRead);
+        if (inherited.pipeWrite >= 0) k.close(inherited.pipeWrite);
+        return null;
+      }
     }
-    const recovered = id.length > 0 && log.files.readRecord(id) ? this.#recoverPipe(log, id) : -ENOENT;
-    if (recovered === 0) return null;
-    // What cannot be opened for want of room must not be replaced: the service that lives writes into it.
-    if (passes(recovered)) return `unable to open log pipe: ${errorText(-recovered)}`;
+    if (this.#takePipe(inherited.pipeRead, inherited.pipeWrite) === 0) return null;
     return this.#newPipe();
+  }
+
+  /** `write` < 0: opened anew. 0, or -errno. */
+  #takePipe(read: Fd, write: Fd): number {
+    if (read < 0) return read;
+    const other = write >= 0 ? write : openWriteEnd(this.#kernel, read);
+    if (other < 0) {
+      this.#kernel.close(read);
+      return other;
+    }
+    this.pipeRead = read;
+    this.pipeWrite = other;
+    return 0;
   }
 
   #newPipe(): string | null {
@@ -236,44 +239,9 @@ export class Supervisor extends InstanceOwner {
     return null;
   }
 
-  /** A second description of the write end: through /proc, as pipes have no name (proc(5), /proc/PID/fd). */
-  #reopen(path: string): Fd {
-    return this.#kernel.open(AT_FDCWD, ascii(path), O_WRONLY | O_CLOEXEC, 0);
-  }
-
-  /** The recorded pipe, from the living log service that reads it, else from the service that writes into it. */
-  #recoverPipe(log: Instance, id: Uint8Array): number {
-    const record = log.files.record;
-    if (record.pipeInode === 0) return -ENOENT;
-    const fromLog = record.pid === 0 ? -ENOENT : this.#openRecordedPipe(`/proc/${record.pid}/fd/0`, record.pipeInode);
-    if (fromLog === 0 || passes(fromLog) || !this.main.files.readRecord(id)) return fromLog;
-    const writer = this.main.files.record.pid;
-    return writer === 0 ? fromLog : this.#openRecordedPipe(`/proc/${writer}/fd/1`, record.pipeInode);
-  }
-
-  /** Descriptions of our own, so that they may be blocking without touching those in use. 0 or -errno. */
-  #openRecordedPipe(path: string, inode: number): number {
-    const k = this.#kernel;
-    const any = k.open(AT_FDCWD, ascii(path), O_RDWR | O_NONBLOCK | O_CLOEXEC, 0);
-    if (any < 0) return any;
-    const stat = new Stat();
-    const same = k.fstat(any, stat) >= 0 && stat.isFifo() && stat.ino === inode;
-    const own = `/proc/self/fd/${any}`;
-    const write = same ? this.#reopen(own) : -ENOENT;
-    const read = write >= 0 ? k.open(AT_FDCWD, ascii(own), O_RDONLY | O_CLOEXEC, 0) : write;
-    k.close(any);
-    if (read < 0) {
-      if (write >= 0) k.close(write);
-      return read;
-    }
-    this.pipeRead = read;
-    this.pipeWrite = write;
-    return 0;
-  }
-
   #recordPipe(log: Instance): void {
-    const stat = new Stat();
-    if (this.#kernel.fstat(this.pipeRead, stat) >= 0) log.files.record.pipeInode = stat.ino;
+    const inode = pipeInode(this.#kernel, this.pipeRead);
+    if (inode !== 0) log.files.record.pipeInode = inode;
     log.files.writeRecord();
   }
 

@@ -173,6 +173,13 @@ export class SimulatedKernel extends WaitCalls {
     this.writeAt(d.file, b, at);
   }
 
+  /** fork(2) for a program that goes on in the child as another one (the caller gives it); null: -EAGAIN. */
+  forked(): Process | null {
+    this.enter("fork");
+    if (this.fault(this.world.faults.fork, "no fork")) return null;
+    return this.world.forked(this.me);
+  }
+
   override fork(): number {
     throw new Error("simulated: fork returns twice, which a simulated process cannot");
   }

@@ -243,3 +243,33 @@ test("SIGUSR1 replaces runsvdir's image in place", async (t) => {
   assert.equal((await child.exited).code, 111);
   assert.equal(child.stderr(), "");
 });
+
+test("a killed runsvdir, then a killed runsv, then its log service: no line is lost, none torn", async (t) => {
+  const top = tempDir(t);
+  const dir = join(top, "a");
+  serviceDir(dir, { run: LINES, log: { run: CAT } });
+  const env = { ...process.env, PATH: UPKEEP.path };
+  const first = start(t, UPKEEP.program("runsvdir"), [top], { env });
+  const service = await running(dir);
+  await running(join(dir, "log"));
+  const adopt = (): Buffer => readFileSync(join(dir, "supervise/adopt"));
+  first.kill("SIGKILL");
+  await first.exited;
+  const second = start(t, UPKEEP.program("runsvdir"), [top], { env });
+  // Its first look is over when it has started what is new.
+  serviceDir(join(top, "b"), { run: "#!/bin/sh\nexec sleep 1000\n" });
+  await running(join(top, "b"));
+  const supervisor = adopt().readUInt32LE(44);
+  process.kill(supervisor, "SIGKILL");
+  await until("another runsv", () => adopt().readUInt32LE(44) !== supervisor);
+  const log = await running(join(dir, "log"));
+  process.kill(log, "SIGKILL");
+  await until("another log service", () => pidOf(join(dir, "log")) !== log && pidOf(join(dir, "log")) > 0);
+  const size = statSync(join(dir, "log/lines")).size;
+  await until("lines still arrive", () => statSync(join(dir, "log/lines")).size > size + 100);
+  assert.equal(pidOf(dir), service);
+  second.kill("SIGHUP");
+  await second.exited;
+  await until("down", () => status(dir) === "down\n");
+  assertWhole(readFileSync(join(dir, "log/lines"), "latin1"));
+});

@@ -11,7 +11,7 @@ import { Observer } from "../../src/kernel/simulated/outside.ts";
 import type { Process } from "../../src/kernel/simulated/process.ts";
 import type { World } from "../../src/kernel/simulated/world.ts";
 import type { Service } from "./plan.ts";
-import { RunsvProgram } from "./programs.ts";
+import { RunsvdirProgram, RunsvProgram } from "./programs.ts";
 
 const SECOND_US = 1000000;
 /** From the clock read at the start of a turn to the start of a process in it. */
@@ -24,13 +24,20 @@ const IDLE_LIMIT_US = 2 * SECOND_US + LATE_US + 100000;
 const CHILD_DESCRIPTORS = 3;
 /** 3 standard, directory, epoll, signalfd; lock, control, ok, adopt, supervise and pidfd, twice; the pipe. */
 const RUNSV_DESCRIPTORS = 20;
+/** 3 standard, epoll, signalfd, inotify, and what it opens for a moment; for each service a pipe and a pidfd. */
+const RUNSVDIR_DESCRIPTORS = 9;
+const RUNSVDIR_DESCRIPTORS_EACH = 2;
+const STATUS = ascii("status");
+const PID = ascii("pid");
+const ADOPT = ascii("adopt");
 
 export class Checks extends Observer {
   readonly services: Service[];
   /** The first broken promise; empty: none so far. */
   failure = "";
   starts = 0;
-  adopted = 0;
+  /** Supervisors started beside a living one, which the lock sends away. */
+  seconds = 0;
   /** Bytes that no process could have kept: every holder of the pipe was killed. */
   bytesGone = 0;
 
@@ -55,9 +62,15 @@ export class Checks extends Observer {
 
   override started(world: World, p: Process): void {
     const script = p.script;
-    if (script === null) return;
+    if (script === null) {
+      const program = runsvProgram(p);
+      if (program !== null) this.#supervisorStarted(world, p, program);
+      return;
+    }
     const s = this.service(script.id);
     if (s === null) return;
+    const parent = runsvProgram(p.parent);
+    if (parent !== null && p.parent !== null) this.#serves(world, p.parent, parent, s);
     if (p.openCount() !== CHILD_DESCRIPTORS) {
       this.fail(`${script.kind} of ${s.name} is born with ${p.openCount()} descriptors`);
     }
@@ -78,6 +91,33 @@ export class Checks extends Observer {
         s.hook = p;
         break;
     }
+  }
+
+  #supervisorStarted(world: World, p: Process, program: RunsvProgram): void {
+    const directory = p.cwd.child(program.name);
+    for (let i = 0; i < this.services.length; i++) {
+      const s = this.services[i]!;
+      if (s.directory !== directory) continue;
+      program.serves = s.id;
+      if (s.runsv !== null) {
+        this.seconds++;
+        return;
+      }
+      s.runsv = p;
+      s.idleSince = world.us;
+      s.logIdleSince = world.us;
+    }
+  }
+
+  /** It holds the lock of this service: what it was taken for by its name does not count. */
+  #serves(world: World, p: Process, program: RunsvProgram, s: Service): void {
+    if (s.runsv === p) return;
+    const guess = this.service(program.serves);
+    if (guess !== null && guess.runsv === p) guess.runsv = null;
+    program.serves = s.id;
+    s.runsv = p;
+    s.idleSince = world.us;
+    s.logIdleSince = world.us;
   }
 
   #runStarted(world: World, s: Service, p: Process): void {
@@ -160,6 +200,9 @@ export class Checks extends Observer {
   }
 
   override signals(_world: World, from: Process, to: Process, signal: number): void {
+    if (from.program instanceof RunsvdirProgram && runsvProgram(to) === null) {
+      this.fail(`runsvdir sends signal ${signal} to a stranger, pid ${to.pid}`);
+    }
     const s = this.servedBy(from);
     if (s === null) return;
     const script = to.script;
@@ -183,16 +226,22 @@ export class Checks extends Observer {
   }
 
   #statusDecodes(s: Service, log: boolean): void {
-    const b = s.stateFile(log, "status");
+    const b = s.stateFile(log, STATUS);
     if (b !== null && b.length !== 20) this.fail(`status of ${s.name} has ${b.length} bytes`);
   }
 
   // --- when a runsv has finished a turn -----------------------------------
 
   turned(world: World, p: Process): void {
-    const s = this.servedBy(p);
     const program = runsvProgram(p);
-    if (s === null || program === null || program.process === null) return;
+    if (p.program instanceof RunsvdirProgram) {
+      const most = RUNSVDIR_DESCRIPTORS + RUNSVDIR_DESCRIPTORS_EACH * this.services.length;
+      if (p.openCount() > most) this.fail(`runsvdir has ${p.openCount()} descriptors open`);
+    }
+    if (program === null || program.process === null) return;
+    this.#findServed(world, p, program, program.process.supervisor.serviceFd);
+    const s = this.servedBy(p);
+    if (s === null) return;
     if (p.openCount() > RUNSV_DESCRIPTORS) this.fail(`runsv of ${s.name} has ${p.openCount()} descriptors open`);
     const supervisor = program.process.supervisor;
     this.#status(world, s, program);
@@ -203,13 +252,20 @@ export class Checks extends Observer {
     this.#samePipe(p, s, program);
   }
 
+  #findServed(world: World, p: Process, program: RunsvProgram, directory: number): void {
+    const d = p.descriptor(directory);
+    for (let i = 0; d !== null && i < this.services.length; i++) {
+      if (this.services[i]!.directory === d.file.inode) this.#serves(world, p, program, this.services[i]!);
+    }
+  }
+
   /** The state files tell what the machine knows, unless they could not be written and are tried again. */
   #status(world: World, s: Service, program: RunsvProgram): void {
     const process = program.process;
     if (process === null) return;
     const instance = process.supervisor.main;
     if (instance.retriesFiles) return;
-    const b = s.stateFile(false, "status");
+    const b = s.stateFile(false, STATUS);
     const status = b === null ? null : unpackStatus(b);
     if (status === null) {
       this.fail(`status of ${s.name} is missing or short`);
@@ -220,7 +276,7 @@ export class Checks extends Observer {
     if (status.pid !== m.pid || status.state !== m.state || status.want !== want || status.paused !== m.paused) {
       this.fail(`status of ${s.name} says ${status.state} ${status.pid} ${status.want}, machine ${m.state} ${m.pid} ${want}`);
     }
-    const pid = s.stateFile(false, "pid");
+    const pid = s.stateFile(false, PID);
     const expected = m.pid === 0 ? "" : `${m.pid}\n`;
     if (pid === null || text(pid) !== expected) this.fail(`pid of ${s.name} says ${pid === null ? "nothing" : text(pid)}`);
     if (m.state !== "run" || s.run === null || s.recordLost) return;
@@ -271,14 +327,14 @@ export class Checks extends Observer {
 
 /** Whether the record names the process, if there is one. */
 function recordTells(s: Service, log: boolean, p: Process | null): boolean {
-  const b = s.stateFile(log, "adopt");
+  const b = s.stateFile(log, ADOPT);
   if (b === null || b.length !== ADOPT_BYTES) return false;
   return p === null || le32(b, ADOPT_PID_AT) === p.pid;
 }
 
 /** Killed while it went, with everything done. */
 function recordDropped(s: Service): boolean {
-  const b = s.stateFile(false, "adopt");
+  const b = s.stateFile(false, ADOPT);
   return b !== null && b.length === 0;
 }
 

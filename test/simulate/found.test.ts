@@ -99,7 +99,44 @@ const ROWS: readonly Row[] = [
       assert.equal(run?.descriptor(1)?.file.pipe, s.service.log?.descriptor(0)?.file.pipe);
     },
   },
+  {
+    name: "runsvdir keeps the pipe that is in use, not a new one, for a service it found running",
+    files: LOGGED,
+    play: (s) => {
+      const first = s.runsvdir();
+      s.run(3000);
+      s.kill(first);
+      s.runsvdir();
+      s.run(3000);
+      samePipe(s);
+    },
+  },
+  {
+    name: "runsvdir keeps an old pipe after u behind x: the one in use counts",
+    files: { run: "out=5-20 orphan=2000", log: "read=1" },
+    play: (s) => {
+      s.runsvdir();
+      s.run(3000);
+      s.command("x");
+      s.run(500);
+      s.command("u");
+      s.run(4000);
+      samePipe(s);
+    },
+  },
 ];
+
+/** Service and log have their pipe in common, whichever of the supervisors is killed next. */
+function samePipe(s: Scene): void {
+  const run = s.service.run;
+  for (const next of [s.service.runsv, s.service.log]) {
+    s.kill(next);
+    s.run(3000);
+    assert.equal(s.service.run, run);
+    assert.notEqual(s.service.log, null);
+    assert.equal(run?.descriptor(1)?.file.pipe, s.service.log?.descriptor(0)?.file.pipe);
+  }
+}
 
 /** The first supervisor is killed at its call number `at`; the next one must leave one service and one log. */
 function killedAt(at: number, files: Files, fault: string, skip: number): void {

@@ -4,15 +4,27 @@
  */
 import { ascii, text } from "../../src/base/bytes.ts";
 import { Prng } from "../../src/base/prng.ts";
-import { SIGCONT, SIGKILL, SIGSTOP, SIGTERM } from "../../src/kernel/constants.ts";
+import {
+  IN_MOVED_FROM,
+  IN_MOVED_TO,
+  SIGALRM,
+  SIGCONT,
+  SIGHUP,
+  SIGKILL,
+  SIGSTOP,
+  SIGTERM,
+  SIGUSR1,
+} from "../../src/kernel/constants.ts";
 import { makeDirectory, makeFile } from "../../src/kernel/simulated/building.ts";
+import type { Inode } from "../../src/kernel/simulated/inode.ts";
 import { Actor } from "../../src/kernel/simulated/outside.ts";
 import type { Process } from "../../src/kernel/simulated/process.ts";
 import { Script } from "../../src/kernel/simulated/script.ts";
 import { World } from "../../src/kernel/simulated/world.ts";
 import { Checks } from "./checks.ts";
 import { addService, type Service } from "./plan.ts";
-import { Scheduler, startRunsv } from "./scheduler.ts";
+import { RunsvdirProgram } from "./programs.ts";
+import { Scheduler, startRunsv, startRunsvdir } from "./scheduler.ts";
 
 const SECOND_US = 1000000;
 /** How long faults last, drawn between these. */
@@ -20,6 +32,10 @@ const TROUBLE_FROM_US = 8 * SECOND_US;
 const TROUBLE_TO_US = 30 * SECOND_US;
 /** From the end of the faults to the state that was asked for. */
 const CONVERGENCE_US = 15 * SECOND_US;
+/** A new runsvdir has looked at its directory by then, whatever the faults. */
+const SCAN_US = 6 * SECOND_US;
+/** So many service directories a world has, those replaced included. */
+const SERVICES_MOST = 6;
 /** Commands of a flood: more than the machine takes in at a time. */
 const FLOOD = 800;
 
@@ -33,26 +49,33 @@ export type Outcome = {
   readonly bytesGone: number;
 };
 
-/** Stands in for runsvdir where a world has none: starts a runsv again when it has ended. */
+/** Stands in for runsvdir where a world has none, and for stage 2 where it has one: starts again what has ended. */
 class Keeper extends Actor {
-  readonly #services: Service[];
+  readonly #machine: Machine;
   readonly #prng: Prng;
 
-  constructor(services: Service[], prng: Prng) {
+  constructor(machine: Machine, prng: Prng) {
     super();
-    this.#services = services;
+    this.#machine = machine;
     this.#prng = prng;
   }
 
   override act(world: World, what: number): void {
     world.at(world.us + this.#prng.between(20000, 1500000), null, this, what);
-    const s = what < this.#services.length ? this.#services[what]! : null;
+    const m = this.#machine;
     const init = world.init;
-    if (s === null || init === null || s.runsv !== null) return;
-    startRunsv(world, s, init);
+    if (init === null) return;
+    if (m.tree) {
+      const old = m.runsvdir;
+      if (old === null || old.state !== "live") m.runsvdir = startRunsvdir(world, init);
+      return;
+    }
+    const s = what < m.services.length ? m.services[what]! : null;
+    if (s !== null && s.runsv === null) startRunsv(world, s, init);
   }
 }
 
+const RUNSVDIR_SIGNALS: readonly number[] = [SIGKILL, SIGTERM, SIGHUP, SIGALRM, SIGUSR1];
 const LETTERS = ascii("udoxtkpcahiq12\nZ");
 
 /** The administrator: commands, signals, files, clocks, the power switch. */
@@ -72,7 +95,20 @@ class Admin extends Actor {
     if (this.#machine.calm) return;
     world.at(world.us + this.#prng.between(1000, this.#paceUs), null, this, 0);
     const services = this.#machine.services;
-    this.#deed(world, services[this.#prng.below(services.length)]!);
+    const s = services[this.#prng.below(services.length)]!;
+    if (this.#machine.tree && this.#prng.below(4) === 0) this.#treeDeed(world, s);
+    else this.#deed(world, s);
+  }
+
+  /** Moves a service directory about, or does something to runsvdir. */
+  #treeDeed(world: World, s: Service): void {
+    const kind = this.#prng.below(100);
+    const runsvdir = this.#machine.runsvdir;
+    if (kind < 30) this.#machine.move(s);
+    else if (kind < 35) this.#machine.replace(s);
+    else if (kind < 50) this.#killAt(runsvdir);
+    else if (kind < 60) this.#pause(world, runsvdir);
+    else if (kind < 95) this.#signal(world, runsvdir, RUNSVDIR_SIGNALS[this.#prng.below(RUNSVDIR_SIGNALS.length)]!);
   }
 
   #deed(world: World, s: Service): void {
@@ -99,7 +135,11 @@ class Admin extends Actor {
     if (pipe === null || pipe.readers === 0) return;
     const n = most < 10 ? most : Math.min(pipe.room, most);
     const b = new Uint8Array(n);
-    for (let i = 0; i < n; i++) b[i] = LETTERS[prng.below(LETTERS.length)]!;
+    for (let i = 0; i < n; i++) {
+      b[i] = LETTERS[prng.below(LETTERS.length)]!;
+      // Up, or once: an operator's word counts after runsvdir's TERM.
+      if (b[i]! === 117 || b[i]! === 111) s.called = true;
+    }
     world.note(`command ${n < 10 ? text(b) : "flood"}`, s.id, n);
     pipe.put(b);
   }
@@ -160,6 +200,9 @@ export class Machine {
   readonly world: World;
   readonly services: Service[] = [];
   readonly checks: Checks;
+  /** Whether a runsvdir keeps the supervisors. */
+  readonly tree: boolean;
+  runsvdir: Process | null = null;
   /** The faults are over. */
   calm = false;
   readonly #seed: number;
@@ -179,7 +222,8 @@ export class Machine {
     w.pidfdTells = this.#prng.below(2) === 0;
     w.pipeCapacity = this.#prng.below(2) === 0 ? 4096 : 65536;
     makeDirectory(w, "/service");
-    this.#keeper = new Keeper(this.services, this.#prng);
+    this.#keeper = new Keeper(this, this.#prng);
+    this.tree = this.#prng.below(2) === 0;
     const n = this.#prng.between(1, 3);
     for (let i = 0; i < n; i++) addService(w, this.#prng, this.services, `s${i}`);
   }
@@ -187,7 +231,8 @@ export class Machine {
   run(): Outcome {
     const w = this.world;
     w.boot([ascii("init")], new Script("init"));
-    for (let i = 0; i < this.services.length; i++) w.at(w.us + this.#prng.below(100000), null, this.#keeper, i);
+    const kept = this.tree ? 1 : this.services.length;
+    for (let i = 0; i < kept; i++) w.at(w.us + this.#prng.below(100000), null, this.#keeper, i);
     w.at(w.us + SECOND_US, null, new Admin(this, this.#prng), 0);
     const troubled = this.#prng.between(TROUBLE_FROM_US, TROUBLE_TO_US);
     this.#scheduler.runUntil(w.us + troubled);
@@ -208,6 +253,7 @@ export class Machine {
   reboot(): void {
     const w = this.world;
     w.powerCycle();
+    this.runsvdir = null;
     for (let i = 0; i < this.services.length; i++) {
       const s = this.services[i]!;
       s.runsv = null;
@@ -222,6 +268,45 @@ export class Machine {
     w.boot([ascii("init")], new Script("init"));
   }
 
+  // --- service directories that go and come --------------------------------
+
+  /** Out of the scanned directory, or back into it. */
+  move(s: Service): void {
+    if (s.gone) return;
+    const there = makeDirectory(this.world, "/service");
+    const elsewhere = makeDirectory(this.world, "/elsewhere");
+    if (s.listed) this.#rename(s, there, elsewhere);
+    else if (there.child(ascii(s.name)) === null) this.#rename(s, elsewhere, there);
+  }
+
+  /** Another service directory in the place of one. */
+  replace(s: Service): void {
+    if (!s.listed || s.gone || this.services.length > SERVICES_MOST) return;
+    const old = makeDirectory(this.world, `/gone${s.id}`);
+    this.#rename(s, makeDirectory(this.world, "/service"), old);
+    s.gone = true;
+    addService(this.world, this.#prng, this.services, s.name);
+    this.#touch(makeDirectory(this.world, "/service"), IN_MOVED_TO, s.name);
+  }
+
+  #rename(s: Service, from: Inode, to: Inode): void {
+    const at = from.indexOf(ascii(s.name));
+    if (at < 0) return;
+    from.detach(at);
+    to.attach(ascii(s.name), s.directory);
+    s.listed = !s.listed;
+    s.movedAt = this.world.us;
+    s.called = false;
+    this.#touch(from, IN_MOVED_FROM, s.name);
+    this.#touch(to, IN_MOVED_TO, s.name);
+    this.world.note(`move ${s.name}`, s.id, s.listed ? 1 : 0);
+  }
+
+  #touch(dir: Inode, what: number, name: string): void {
+    dir.mtimeSeconds = Math.floor((this.world.us + this.world.wallOffsetUs) / SECOND_US);
+    this.world.notify(dir, what, ascii(name));
+  }
+
   // --- convergence --------------------------------------------------------
 
   /** Faults end, what was broken is mended, and every service is asked for a state. */
@@ -234,16 +319,28 @@ export class Machine {
       if (w.processes[i]!.stopped) w.signal(w.processes[i]!, SIGCONT);
     }
     for (let i = 0; i < this.services.length; i++) {
+      if (!this.services[i]!.listed && this.#prng.below(2) === 0) this.move(this.services[i]!);
+      if (!this.services[i]!.listed) continue;
       const run = this.services[i]!.directory.child(ascii("run"));
       if (run !== null) run.mode = 0o755;
       w.at(w.us + 3 * SECOND_US, null, new Asker(this.services[i]!, this.#prng.below(2) === 0 ? "u" : "d"), 0);
     }
   }
 
+  /** Its directory went while there was no runsvdir to see it: nobody knows of its runsv any more, as with runit. */
+  #orphaned(s: Service): boolean {
+    const program = this.runsvdir === null ? null : this.runsvdir.program;
+    const bornAt = program instanceof RunsvdirProgram ? program.bornAt : this.world.us;
+    return s.runsv !== null && s.runsv.parent === this.world.init && s.movedAt < bornAt + SCAN_US;
+  }
+
   #converged(): void {
     for (let i = 0; i < this.services.length && this.checks.failure === ""; i++) {
       const s = this.services[i]!;
-      if (s.runsv === null) this.checks.fail(`${s.name} has no runsv in the end`);
+      if (!s.listed) {
+        if (s.runsv !== null && !s.stubborn && !s.called && !this.#orphaned(s))
+          this.checks.fail(`${s.name} is gone and has a runsv in the end`);
+      } else if (s.runsv === null) this.checks.fail(`${s.name} has no runsv in the end`);
       else if (s.asked === "") this.checks.fail(`${s.name} takes no commands in the end`);
       else if (s.asked === "u" && this.world.us - s.runStartedAt > 11 * SECOND_US && s.run === null) {
         this.checks.fail(`${s.name} was asked up and does not run in the end`);

@@ -9,6 +9,10 @@ import type { Inode } from "../../src/kernel/simulated/inode.ts";
 import type { Process } from "../../src/kernel/simulated/process.ts";
 import type { World } from "../../src/kernel/simulated/world.ts";
 
+const LOG = ascii("log");
+const SUPERVISE = ascii("supervise");
+const CONTROL = ascii("control");
+
 /** A service directory, and what the checks know of it. */
 export class Service {
   readonly id: number;
@@ -19,7 +23,7 @@ export class Service {
   stubborn = false;
   /** Longest a finish script or a hook takes, ms. */
   hookMs = 0;
-  /** Living processes. */
+  /** Living processes; runsv: the one that holds the lock, or the first that will try to. */
   runsv: Process | null = null;
   run: Process | null = null;
   finish: Process | null = null;
@@ -40,8 +44,13 @@ export class Service {
   starts = 0;
   /** The successor's record could not be kept on disk: a second copy may follow a kill. */
   recordLost = false;
-  /** Whether the directory is where the scanner looks. */
+  /** Whether the directory is where the scanner looks; gone: for good. */
   listed = true;
+  gone = false;
+  /** Its supervisor was told to bring it up since it was moved: it stays. */
+  called = false;
+  /** The scanner lost sight of it, or got it back, at this moment. */
+  movedAt = 0;
   /** What the last command asked for, once faults are off. */
   asked = "";
 
@@ -53,18 +62,20 @@ export class Service {
   }
 
   /** The contents of a state file, or null. */
-  stateFile(log: boolean, name: string): Uint8Array | null {
-    const base = log ? this.directory.child(ascii("log")) : this.directory;
-    const supervise = base === null ? null : base.child(ascii("supervise"));
-    const file = supervise === null ? null : supervise.child(ascii(name));
+  stateFile(log: boolean, name: Uint8Array): Uint8Array | null {
+    const file = this.#supervised(log, name);
     return file === null ? null : file.data;
   }
 
   /** The control FIFO, or null. */
   control(log: boolean): Inode | null {
-    const base = log ? this.directory.child(ascii("log")) : this.directory;
-    const supervise = base === null ? null : base.child(ascii("supervise"));
-    return supervise === null ? null : supervise.child(ascii("control"));
+    return this.#supervised(log, CONTROL);
+  }
+
+  #supervised(log: boolean, name: Uint8Array): Inode | null {
+    const base = log ? this.directory.child(LOG) : this.directory;
+    const supervise = base === null ? null : base.child(SUPERVISE);
+    return supervise === null ? null : supervise.child(name);
   }
 }
 

@@ -8,7 +8,7 @@ import { Script } from "../../src/kernel/simulated/script.ts";
 import { World } from "../../src/kernel/simulated/world.ts";
 import { Checks } from "./checks.ts";
 import { Service } from "./plan.ts";
-import { Scheduler, startRunsv } from "./scheduler.ts";
+import { Scheduler, startRunsv, startRunsvdir } from "./scheduler.ts";
 
 /** Script words of a service directory's files; see simulated/script.ts. */
 export type Files = { readonly run: string; readonly log?: string; readonly finish?: string; readonly down?: boolean };
@@ -40,6 +40,13 @@ export class Scene {
     if (p === null) throw new Error("no runsv");
     p.planned = fault;
     p.plannedSkip = skip;
+    return p;
+  }
+
+  /** A new runsvdir of the directory the service lies in. */
+  runsvdir(): Process {
+    const p = startRunsvdir(this.world, this.#init);
+    if (p === null) throw new Error("no runsvdir");
     return p;
   }
 

@@ -8,17 +8,23 @@ import { wakes } from "../../src/kernel/simulated/wait-calls.ts";
 import type { World } from "../../src/kernel/simulated/world.ts";
 import type { Checks } from "./checks.ts";
 import type { Service } from "./plan.ts";
-import { RunsvProgram } from "./programs.ts";
+import { RunsvdirProgram, RunsvProgram } from "./programs.ts";
 
 const SECOND_US = 1000000;
 /** A process that is woken more often in a simulated second spins. */
 const TURNS_A_SECOND = 3000;
 
-/** Starts what is ours: `#!upkeep runsv`. */
+/** Starts what is ours: `#!upkeep runsv`, `#!upkeep runsvdir`. */
 class Maker extends ProgramMaker {
   override make(world: World, p: Process, name: string): Program {
-    if (name !== "runsv") throw new Error(`no program ${name}`);
-    return RunsvProgram.ofArguments(world, p);
+    switch (name) {
+      case "runsv":
+        return RunsvProgram.ofArguments(world, p);
+      case "runsvdir":
+        return new RunsvdirProgram(world, p);
+      default:
+        throw new Error(`no program ${name}`);
+    }
   }
 }
 
@@ -27,10 +33,14 @@ export function startRunsv(world: World, s: Service, parent: Process): void {
   const p = world.forked(parent);
   if (p === null) return;
   p.cwd = makeDirectory(world, "/service");
-  s.runsv = p;
-  s.idleSince = world.us;
-  s.logIdleSince = world.us;
   world.exec(p, ascii("/bin/runsv"), ascii("#!upkeep runsv"), [ascii("runsv"), ascii(s.name)]);
+}
+
+/** A runsvdir of /service, as a child of `parent`. */
+export function startRunsvdir(world: World, parent: Process): Process | null {
+  const p = world.forked(parent);
+  if (p !== null) world.exec(p, ascii("/bin/runsvdir"), ascii("#!upkeep runsvdir"), [ascii("runsvdir"), ascii("/service")]);
+  return p;
 }
 
 export class Scheduler {

@@ -1,0 +1,86 @@
+/**
+ * The pipe between a service and its log service, found again when whoever
+ * held it has been killed: pipes have no name, but the processes at its ends
+ * still have it open, and /proc/PID/fd leads to it (proc(5)). That it is the
+ * right one is told by its inode, which is written down in log/supervise/adopt.
+ */
+import { ascii, EMPTY } from "../base/bytes.ts";
+import type { Fd } from "../base/units.ts";
+import { ADOPT_BYTES, AdoptRecord } from "../formats/adopt.ts";
+import {
+  AT_FDCWD,
+  EAGAIN,
+  EINTR,
+  EMFILE,
+  ENFILE,
+  ENOENT,
+  ENOMEM,
+  O_CLOEXEC,
+  O_NONBLOCK,
+  O_RDONLY,
+  O_RDWR,
+  O_WRONLY,
+} from "../kernel/constants.ts";
+import { type Kernel, Stat } from "../kernel/kernel.ts";
+import { openSupervise, type ServicePlace, servicePlace } from "./supervise-dir.ts";
+
+const ADOPT = ascii("supervise/adopt");
+
+/** Whether an error is one that a later try may not meet. */
+export function passes(error: number): boolean {
+  return error === -EMFILE || error === -ENFILE || error === -ENOMEM || error === -EINTR || error === -EAGAIN;
+}
+
+/** The inode of the pipe behind a descriptor; 0: it is none. */
+export function pipeInode(kernel: Kernel, fd: Fd): number {
+  const stat = new Stat();
+  return fd >= 0 && kernel.fstat(fd, stat) >= 0 && stat.isFifo() ? stat.ino : 0;
+}
+
+/** A further description of the write end of the pipe behind `fd`. Descriptor or -errno. */
+export function openWriteEnd(kernel: Kernel, fd: Fd): Fd {
+  return kernel.open(AT_FDCWD, ascii(`/proc/self/fd/${fd}`), O_WRONLY | O_CLOEXEC, 0);
+}
+
+/**
+ * A read end of the recorded pipe, from the living log service (`reader`,
+ * 0: none) or the living service (`writer`): a description of our own, so that
+ * it may be blocking without touching those in use. Descriptor or -errno.
+ */
+export function openReadEnd(kernel: Kernel, reader: number, writer: number, inode: number): Fd {
+  if (inode === 0) return -ENOENT;
+  const fromLog = reader === 0 ? -ENOENT : openEnd(kernel, `/proc/${reader}/fd/0`, inode);
+  if (fromLog >= 0 || passes(fromLog) || writer === 0) return fromLog;
+  return openEnd(kernel, `/proc/${writer}/fd/1`, inode);
+}
+
+function openEnd(kernel: Kernel, path: string, inode: number): Fd {
+  // For reading and writing: opening one end of a pipe would wait for the other.
+  const any = kernel.open(AT_FDCWD, ascii(path), O_RDWR | O_NONBLOCK | O_CLOEXEC, 0);
+  if (any < 0) return any;
+  const same = pipeInode(kernel, any) === inode;
+  const read = same ? kernel.open(AT_FDCWD, ascii(`/proc/self/fd/${any}`), O_RDONLY | O_CLOEXEC, 0) : -ENOENT;
+  kernel.close(any);
+  return read;
+}
+
+/** The same for the service directory `name` below `dir`, from its records. Descriptor or -errno. */
+export function findReadEnd(kernel: Kernel, dir: Fd, name: Uint8Array, bootId: Uint8Array): Fd {
+  const place = servicePlace(kernel, dir, EMPTY, name);
+  const log = new AdoptRecord();
+  const read = readRecord(kernel, place.log(), bootId, log);
+  if (read < 0) return read;
+  const main = new AdoptRecord();
+  const writer = readRecord(kernel, place, bootId, main) < 0 ? 0 : main.pid;
+  return openReadEnd(kernel, log.pid, writer, log.pipeInode);
+}
+
+/** 0, or -errno. */
+function readRecord(kernel: Kernel, place: ServicePlace, bootId: Uint8Array, into: AdoptRecord): number {
+  const fd = openSupervise(kernel, place, ADOPT, O_RDONLY);
+  if (fd < 0) return fd;
+  const n = kernel.pread(fd, into.raw, 0);
+  kernel.close(fd);
+  if (n < 0) return n;
+  return n === ADOPT_BYTES && into.ofBoot(bootId) ? 0 : -ENOENT;
+}
