@@ -4,8 +4,9 @@
  * still have it open, and /proc/PID/fd leads to it (proc(5)). That it is the
  * right one is told by its inode, which is written down in log/supervise/adopt.
  */
-import { ascii, EMPTY } from "../base/bytes.ts";
+import { ascii, concat, EMPTY } from "../base/bytes.ts";
 import type { Fd } from "../base/units.ts";
+import type { ScanEntry } from "../core/scan.ts";
 import { ADOPT_BYTES, AdoptRecord } from "../formats/adopt.ts";
 import {
   AT_FDCWD,
@@ -73,6 +74,24 @@ export function findReadEnd(kernel: Kernel, dir: Fd, name: Uint8Array, bootId: U
   const main = new AdoptRecord();
   const writer = readRecord(kernel, place, bootId, main) < 0 ? 0 : main.pid;
   return openReadEnd(kernel, log.pid, writer, log.pipeInode);
+}
+
+/**
+ * The read end of the log pipe stays with runsvdir as long as the entry does:
+ * when runsv and its log service both die, what the service wrote waits in it.
+ * Returns the write end of a new pipe, -1 otherwise.
+ */
+export function keepLogPipe(kernel: Kernel, entry: ScanEntry, dir: Fd, bootId: Uint8Array): Fd {
+  if (entry.pipeRead >= 0) return -1;
+  const stat = new Stat();
+  if (kernel.stat(dir, concat([entry.name, ascii("/log")]), 0, stat) < 0 || !stat.isDirectory()) return -1;
+  const found = findReadEnd(kernel, dir, entry.name, bootId);
+  if (found >= 0) entry.pipeRead = found;
+  if (found >= 0 || passes(found)) return -1;
+  const pipe = kernel.pipe(O_CLOEXEC);
+  if (pipe.errno !== 0) return -1;
+  entry.pipeRead = pipe.read;
+  return pipe.write;
 }
 
 /** 0, or -errno. */

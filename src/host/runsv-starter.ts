@@ -7,9 +7,8 @@ import { ascii, concat, EMPTY, split, text } from "../base/bytes.ts";
 import { errorText } from "../base/error-text.ts";
 import type { Fd } from "../base/units.ts";
 import type { ScanEntry } from "../core/scan.ts";
-import { AT_FDCWD, ENOENT, O_CLOEXEC, SIGCHLD, SIGHUP, SIGTERM } from "../kernel/constants.ts";
+import { AT_FDCWD, ENOENT, SIGCHLD, SIGHUP, SIGTERM } from "../kernel/constants.ts";
 import { type Kernel, type Move, SPAWN_KEEP_MASK, SPAWN_SETSID, Stat } from "../kernel/kernel.ts";
-import { bootId } from "../kernel/proc.ts";
 import {
   closeAllBut,
   closePrivate,
@@ -19,7 +18,7 @@ import {
   setDescriptorLimit,
   setTitle,
 } from "../kernel/self.ts";
-import { findReadEnd, passes } from "./log-pipe.ts";
+import { findReadEnd, keepLogPipe } from "./log-pipe.ts";
 import { superviseService } from "./runsv-process.ts";
 import { RunsvStarter } from "./scanner.ts";
 
@@ -51,24 +50,6 @@ export abstract class Nursery {
   abstract forget(entry: ScanEntry): void;
 }
 
-/**
- * The read end of the log pipe stays with runsvdir as long as the entry does:
- * when runsv and its log service both die, what the service wrote waits in it.
- * Returns the write end of a new pipe, -1 otherwise.
- */
-export function keepLogPipe(kernel: Kernel, entry: ScanEntry, dir: Fd, bootId: Uint8Array): Fd {
-  if (entry.pipeRead >= 0) return -1;
-  const stat = new Stat();
-  if (kernel.stat(dir, concat([entry.name, ascii("/log")]), 0, stat) < 0 || !stat.isDirectory()) return -1;
-  const found = findReadEnd(kernel, dir, entry.name, bootId);
-  if (found >= 0) entry.pipeRead = found;
-  if (found >= 0 || passes(found)) return -1;
-  const pipe = kernel.pipe(O_CLOEXEC);
-  if (pipe.errno !== 0) return -1;
-  entry.pipeRead = pipe.read;
-  return pipe.write;
-}
-
 export class NativeRunsvStarter extends RunsvStarter {
   readonly #kernel: Kernel;
   readonly #ownSession: boolean;
@@ -77,7 +58,6 @@ export class NativeRunsvStarter extends RunsvStarter {
   readonly #program: Uint8Array;
   readonly #forks: boolean;
   readonly #nursery: Nursery | null;
-  readonly #bootId: Uint8Array;
 
   /**
    * `limits`: open-file limits for the children. `fatal` prints the message of a
@@ -86,7 +66,6 @@ export class NativeRunsvStarter extends RunsvStarter {
   constructor(kernel: Kernel, ownSession: boolean, limits: Uint8Array, fatal: (text: string) => void, nursery: Nursery | null) {
     super();
     this.#kernel = kernel;
-    this.#bootId = bootId(kernel) ?? EMPTY;
     this.#ownSession = ownSession;
     this.#limits = limits;
     this.#say = fatal;
@@ -95,12 +74,12 @@ export class NativeRunsvStarter extends RunsvStarter {
     this.#forks = nursery !== null || this.#program.length === 0 || this.#isThisProgram();
   }
 
-  override start(entry: ScanEntry, dir: Fd): number {
-    return this.#forks ? this.#fork(entry, dir) : this.#exec(entry, dir);
+  override start(entry: ScanEntry, dir: Fd, bootId: Uint8Array): number {
+    return this.#forks ? this.#fork(entry, dir, bootId) : this.#exec(entry, dir);
   }
 
-  override found(entry: ScanEntry, dir: Fd): void {
-    if (this.#forks && entry.pipeRead < 0) entry.pipeRead = findReadEnd(this.#kernel, dir, entry.name, this.#bootId);
+  override found(entry: ScanEntry, dir: Fd, bootId: Uint8Array): void {
+    if (this.#forks && entry.pipeRead < 0) entry.pipeRead = findReadEnd(this.#kernel, dir, entry.name, bootId);
   }
 
   override forget(entry: ScanEntry): void {
@@ -120,9 +99,9 @@ export class NativeRunsvStarter extends RunsvStarter {
     return found.dev === self.dev && found.ino === self.ino;
   }
 
-  #fork(entry: ScanEntry, dir: Fd): number {
+  #fork(entry: ScanEntry, dir: Fd, bootId: Uint8Array): number {
     const k = this.#kernel;
-    const write = keepLogPipe(k, entry, dir, this.#bootId);
+    const write = keepLogPipe(k, entry, dir, bootId);
     const outputs: readonly Move[] = this.#nursery?.outputs(entry) ?? NO_MOVES;
     const child = k.fork();
     if (child === 0) this.#child(entry, dir, write, outputs);

@@ -25,9 +25,9 @@ export abstract class ScanOutput {
 /** How a runsv comes into being. */
 export abstract class RunsvStarter {
   /** Starts the supervisor of `entry` with the working directory `dir`. Pid, or -errno. */
-  abstract start(entry: ScanEntry, dir: Fd): number;
+  abstract start(entry: ScanEntry, dir: Fd, bootId: Uint8Array): number;
   /** A supervisor of `entry` lives already: keep for it what `start` would. */
-  abstract found(entry: ScanEntry, dir: Fd): void;
+  abstract found(entry: ScanEntry, dir: Fd, bootId: Uint8Array): void;
   /** The entry is gone: free what `start` keeps for it. */
   abstract forget(entry: ScanEntry): void;
 }
@@ -52,7 +52,8 @@ export class Scanner extends Part {
   readonly #output: ScanOutput;
   readonly #path: Uint8Array;
   readonly #watch: DirectoryWatch;
-  readonly #bootId: Uint8Array;
+  /** null: it could not be had yet; simulate/found. */
+  #bootId: Uint8Array | null;
   #lookAt: Instant = instant(0);
   /** Look inside even if the directory seems unchanged. */
   #check = true;
@@ -72,7 +73,7 @@ export class Scanner extends Part {
     this.#starter = starter;
     this.#output = output;
     this.#watch = new DirectoryWatch(reactor, this);
-    this.#bootId = bootId(reactor.kernel) ?? EMPTY;
+    this.#bootId = bootId(reactor.kernel);
   }
 
   /** The first look. */
@@ -248,13 +249,21 @@ export class Scanner extends Part {
       this.#lookAt = earlier(this.#lookAt, after(now, SETTLE_MS)) ?? now;
       return;
     }
-    const living = this.#livingSupervisor(entry, dir);
-    if (living !== null) {
-      this.scan.started(entry, living, now);
-      this.#starter.found(entry, dir);
+    const id = this.#bootId ?? bootId(this.#kernel);
+    this.#bootId = id;
+    if (id === null) {
+      // Nobody can tell whether it has a runsv.
+      this.#output.warn(`unable to read the boot id for ${text(entry.name)}`);
+      this.scan.startFailed(entry, now);
       return;
     }
-    const r = this.#starter.start(entry, dir);
+    const living = this.#livingSupervisor(entry, dir, id);
+    if (living !== null) {
+      this.scan.started(entry, living, now);
+      this.#starter.found(entry, dir, id);
+      return;
+    }
+    const r = this.#starter.start(entry, dir, id);
     if (r > 0) this.scan.started(entry, pid(r), now);
     else {
       this.#output.warn(`unable to fork for ${text(entry.name)}: ${errorText(-r)}`);
@@ -271,9 +280,9 @@ export class Scanner extends Part {
    * The runsv a predecessor of ours left running in this directory. Its record
    * names it, the FIFO `ok` says that it lives and holds the lock.
    */
-  #livingSupervisor(entry: ScanEntry, dir: Fd): Pid | null {
+  #livingSupervisor(entry: ScanEntry, dir: Fd, id: Uint8Array): Pid | null {
     const k = this.#kernel;
-    if (this.#bootId.length === 0) return null;
+    if (id.length === 0) return null;
     const place = servicePlace(k, dir, EMPTY, entry.name);
     const ok = openAlive(k, place);
     if (ok < 0) return null;
@@ -283,7 +292,7 @@ export class Scanner extends Part {
     const record = new AdoptRecord();
     const n = k.pread(fd, record.raw, 0);
     k.close(fd);
-    if (n !== ADOPT_BYTES || !record.ofBoot(this.#bootId) || record.supervisor <= 1) return null;
+    if (n !== ADOPT_BYTES || !record.ofBoot(id) || record.supervisor <= 1) return null;
     return this.#watchSupervisor(entry, record);
   }
 

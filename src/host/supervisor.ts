@@ -214,8 +214,9 @@ export class Supervisor extends InstanceOwner {
         return null;
       }
     }
-    if (this.#takePipe(inherited.pipeRead, inherited.pipeWrite) === 0) return null;
-    return this.#newPipe();
+    const taken = this.#takePipe(inherited.pipeRead, inherited.pipeWrite);
+    if (passes(taken)) return `unable to open log pipe: ${errorText(-taken)}`;
+    return taken === 0 ? null : this.#newPipe();
   }
 
   /** `write` < 0: opened anew. 0, or -errno. */

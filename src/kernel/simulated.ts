@@ -122,6 +122,7 @@ export class SimulatedKernel extends WaitCalls {
     const child = w.forked(this.me);
     if (child === null) return { pid: -K.EAGAIN, execErrno: 0, step: 0 };
     w.note("spawn", this.me.pid, child.pid);
+    this.me.hasForked = true;
     const failed = new SimulatedKernel(w, child).#become(what);
     if (failed.execErrno !== 0) w.exited(child, 111 << 8);
     return { pid: child.pid, execErrno: failed.execErrno, step: failed.step };

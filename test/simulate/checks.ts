@@ -11,7 +11,7 @@ import { Observer } from "../../src/kernel/simulated/outside.ts";
 import type { Process } from "../../src/kernel/simulated/process.ts";
 import type { World } from "../../src/kernel/simulated/world.ts";
 import type { Service } from "./plan.ts";
-import { RunsvdirProgram, RunsvProgram } from "./programs.ts";
+import { type RunsvProgram, runsvdirProgram, runsvProgram } from "./programs.ts";
 
 const SECOND_US = 1000000;
 /** From the clock read at the start of a turn to the start of a process in it. */
@@ -101,6 +101,10 @@ export class Checks extends Observer {
       program.serves = s.id;
       if (s.runsv !== null) {
         this.seconds++;
+        const other = runsvProgram(s.runsv);
+        if (!world.faults.enabled && other !== null && other.process !== null && world.us - other.startedAt > SECOND_US) {
+          this.fail(`a second runsv of ${s.name} beside ${s.runsv.pid}`);
+        }
         return;
       }
       s.runsv = p;
@@ -200,7 +204,7 @@ export class Checks extends Observer {
   }
 
   override signals(_world: World, from: Process, to: Process, signal: number): void {
-    if (from.program instanceof RunsvdirProgram && runsvProgram(to) === null) {
+    if (runsvdirProgram(from) !== null && runsvProgram(to) === null) {
       this.fail(`runsvdir sends signal ${signal} to a stranger, pid ${to.pid}`);
     }
     const s = this.servedBy(from);
@@ -218,7 +222,7 @@ export class Checks extends Observer {
   }
 
   override call(_world: World, p: Process, name: string): void {
-    if (name !== "rename" && name !== "close") return;
+    if (name !== "rename" && name !== "close" && name !== "write") return;
     const s = this.servedBy(p);
     if (s === null) return;
     this.#statusDecodes(s, false);
@@ -234,7 +238,7 @@ export class Checks extends Observer {
 
   turned(world: World, p: Process): void {
     const program = runsvProgram(p);
-    if (p.program instanceof RunsvdirProgram) {
+    if (runsvdirProgram(p) !== null) {
       const most = RUNSVDIR_DESCRIPTORS + RUNSVDIR_DESCRIPTORS_EACH * this.services.length;
       if (p.openCount() > most) this.fail(`runsvdir has ${p.openCount()} descriptors open`);
     }
@@ -343,13 +347,6 @@ function waiting(p: Process): boolean {
   if (p.pending.has(SIGCHLD)) return true;
   for (let i = 0; i < p.children.length; i++) if (p.children[i]!.state === "zombie") return true;
   return false;
-}
-
-export function runsvProgram(p: Process | null): RunsvProgram | null {
-  if (p === null) return null;
-  const program = p.program;
-  if (program === null) return null;
-  return program instanceof RunsvProgram ? program : null;
 }
 
 function machine(p: Process | null) {

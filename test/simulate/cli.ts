@@ -1,7 +1,7 @@
 /**
- * `npm run simulate -- [--seeds N] [--from S] [--lines]`: worlds from
+ * `npm run simulate -- [--seeds N] [--from S] [--lines] [--stop]`: worlds from
  * seed S on, a line of progress, and each broken promise with its seed. With
- * --lines the trace of every world.
+ * --lines the trace of every world, with --stop none after the first failure.
  */
 import { execFileSync } from "node:child_process";
 import { parseArgs } from "node:util";
@@ -12,6 +12,7 @@ const { values } = parseArgs({
     seeds: { type: "string", default: "1000" },
     from: { type: "string", default: "1" },
     lines: { type: "boolean", default: false },
+    stop: { type: "boolean", default: false },
     all: { type: "boolean", default: false },
   },
 });
@@ -43,6 +44,7 @@ for (let seed = from; seed < from + count; seed++) {
   calls += outcome.traceLength;
   if (outcome.failure !== "") failures++;
   if (values.all || outcome.failure !== "") process.stdout.write(`${line(outcome)}\n`);
+  if (values.stop && failures > 0) break;
   const now = performance.now();
   if (now - shown < 1000 || !process.stdout.isTTY) continue;
   shown = now;

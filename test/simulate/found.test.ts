@@ -112,6 +112,20 @@ const ROWS: readonly Row[] = [
     },
   },
   {
+    name: "a runsvdir without a descriptor for the boot id recognises the living runsv later",
+    files: LIVES,
+    play: (s) => {
+      const first = s.runsvdir();
+      s.run(3000);
+      s.kill(first);
+      const second = s.runsvdir();
+      second.planned = "EMFILE open";
+      s.run(6000);
+      assert.equal(second.planned, "", "the fault was met");
+      assert.equal(s.checks.seconds, 0);
+    },
+  },
+  {
     name: "runsvdir keeps an old pipe after u behind x: the one in use counts",
     files: { run: "out=5-20 orphan=2000", log: "read=1" },
     play: (s) => {

@@ -23,7 +23,7 @@ import { Script } from "../../src/kernel/simulated/script.ts";
 import { World } from "../../src/kernel/simulated/world.ts";
 import { Checks } from "./checks.ts";
 import { addService, type Service } from "./plan.ts";
-import { RunsvdirProgram } from "./programs.ts";
+import { runsvdirProgram } from "./programs.ts";
 import { Scheduler, startRunsv, startRunsvdir } from "./scheduler.ts";
 
 const SECOND_US = 1000000;
@@ -329,8 +329,8 @@ export class Machine {
 
   /** Its directory went while there was no runsvdir to see it: nobody knows of its runsv any more, as with runit. */
   #orphaned(s: Service): boolean {
-    const program = this.runsvdir === null ? null : this.runsvdir.program;
-    const bornAt = program instanceof RunsvdirProgram ? program.bornAt : this.world.us;
+    const program = runsvdirProgram(this.runsvdir);
+    const bornAt = program === null ? this.world.us : program.bornAt;
     return s.runsv !== null && s.runsv.parent === this.world.init && s.movedAt < bornAt + SCAN_US;
   }
 

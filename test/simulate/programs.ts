@@ -2,14 +2,12 @@
 import { ascii, EMPTY, item } from "../../src/base/bytes.ts";
 import type { Fd } from "../../src/base/units.ts";
 import type { ScanEntry } from "../../src/core/scan.ts";
-import { findReadEnd } from "../../src/host/log-pipe.ts";
+import { findReadEnd, keepLogPipe } from "../../src/host/log-pipe.ts";
 import { RunsvProcess } from "../../src/host/runsv-process.ts";
-import { keepLogPipe } from "../../src/host/runsv-starter.ts";
 import { RunsvdirProcess } from "../../src/host/runsvdir-process.ts";
 import { RunsvStarter, ScanOutput } from "../../src/host/scanner.ts";
 import { type Inherited, NOTHING_INHERITED } from "../../src/host/supervisor.ts";
 import { AT_FDCWD, EAGAIN } from "../../src/kernel/constants.ts";
-import { bootId } from "../../src/kernel/proc.ts";
 import { type Process, Program } from "../../src/kernel/simulated/process.ts";
 import type { World } from "../../src/kernel/simulated/world.ts";
 import { SimulatedKernel } from "../../src/kernel/simulated.ts";
@@ -20,12 +18,15 @@ export class RunsvProgram extends Program {
   readonly #inherited: Inherited;
   /** null until the first turn. */
   process: RunsvProcess | null = null;
+  /** µs. */
+  readonly startedAt: number;
   /** Which service it serves, by number; a guess by the name until it has opened its directory. */
   serves = -1;
 
   constructor(world: World, me: Process, name: Uint8Array, inherited: Inherited) {
     super();
     this.kernel = new SimulatedKernel(world, me);
+    this.startedAt = world.us;
     this.name = name;
     this.#inherited = inherited;
   }
@@ -55,19 +56,17 @@ class SimulatedStarter extends RunsvStarter {
   readonly #world: World;
   readonly #kernel: SimulatedKernel;
   readonly #me: Process;
-  readonly #bootId: Uint8Array;
 
   constructor(world: World, me: Process, kernel: SimulatedKernel) {
     super();
-    this.#bootId = bootId(kernel) ?? EMPTY;
     this.#world = world;
     this.#me = me;
     this.#kernel = kernel;
   }
 
-  override start(entry: ScanEntry, dir: Fd): number {
+  override start(entry: ScanEntry, dir: Fd, bootId: Uint8Array): number {
     const k = this.#kernel;
-    const write = keepLogPipe(k, entry, dir, this.#bootId);
+    const write = keepLogPipe(k, entry, dir, bootId);
     const child = k.forked();
     if (child !== null) this.#become(child, entry, dir, write);
     if (write >= 0) k.close(write);
@@ -87,8 +86,8 @@ class SimulatedStarter extends RunsvStarter {
     w.observer.started(w, child);
   }
 
-  override found(entry: ScanEntry, dir: Fd): void {
-    if (entry.pipeRead < 0) entry.pipeRead = findReadEnd(this.#kernel, dir, entry.name, this.#bootId);
+  override found(entry: ScanEntry, dir: Fd, bootId: Uint8Array): void {
+    if (entry.pipeRead < 0) entry.pipeRead = findReadEnd(this.#kernel, dir, entry.name, bootId);
   }
 
   override forget(entry: ScanEntry): void {
@@ -143,4 +142,19 @@ export class RunsvdirProgram extends Program {
     me.waitingOn = null;
     me.wakeAt = this.#world.us;
   }
+}
+
+/** null for what is no runsvdir of ours. */
+export function runsvdirProgram(p: Process | null): RunsvdirProgram | null {
+  if (p === null) return null;
+  const program = p.program;
+  if (program === null) return null;
+  return program instanceof RunsvdirProgram ? program : null;
+}
+
+export function runsvProgram(p: Process | null): RunsvProgram | null {
+  if (p === null) return null;
+  const program = p.program;
+  if (program === null) return null;
+  return program instanceof RunsvProgram ? program : null;
 }

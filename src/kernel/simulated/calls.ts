@@ -37,7 +37,9 @@ export abstract class Calls extends Kernel {
     w.note(name, me.pid, me.calls);
     w.pass(CALL_MICROSECONDS);
     w.observer.call(w, me, name);
-    if (me.state === "live" && (me.calls === me.killAtCall || w.faults.hits(w.faults.kill))) {
+    const rate = me.hasForked ? w.faults.killAfterFork : w.faults.kill;
+    me.hasForked = false;
+    if (me.state === "live" && (me.calls === me.killAtCall || w.faults.hits(rate))) {
       w.note("killed", me.pid, me.calls);
       w.exited(me, K.SIGKILL);
     }

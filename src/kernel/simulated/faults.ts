@@ -22,8 +22,11 @@ export class Faults {
   interrupt = 0;
   /** SIGCHLD comes late (as on a machine under load). */
   lateChild = 0;
-  /** Ours: killed at a system call. */
+  /** Ours: killed at a system call; `killAfterFork`: at the first one after it has started a process. */
   kill = 0;
+  killAfterFork = 0;
+  /** A new process gets the number of the one that ended last. */
+  pidReuse = 0;
   /** The wall clock jumps (per turn). */
   clock = 0;
   /** Something happens to a service directory between two calls. */
@@ -42,6 +45,8 @@ export class Faults {
     this.interrupt = this.#rate(50000);
     this.lateChild = this.#rate(500000);
     this.kill = this.#rate(2000);
+    this.killAfterFork = this.kill * 25;
+    this.pidReuse = this.#rate(300000);
     this.clock = this.#rate(20000);
     this.directory = this.#rate(1000);
   }

@@ -79,6 +79,8 @@ export class Process {
   waitingOn: OpenFile | null = null;
   /** Ours: how many system calls it has made. */
   calls = 0;
+  /** Ours: its last call made a process. */
+  hasForked = false;
   /** Ours: it is killed when `calls` gets there. */
   killAtCall = -1;
   /** Ours: the system call it is in. */
@@ -115,5 +117,15 @@ export class Process {
     let n = 0;
     for (let i = 0; i < this.descriptors.length; i++) if (this.descriptor(i) !== null) n++;
     return n;
+  }
+}
+
+/** Takes a process out of a list. */
+export function remove(list: Process[], p: Process): void {
+  for (let i = 0; i < list.length; i++) {
+    if (list[i]! === p) {
+      list.splice(i, 1);
+      return;
+    }
   }
 }

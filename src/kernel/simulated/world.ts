@@ -15,12 +15,13 @@ import { Faults } from "./faults.ts";
 import { dropWatch, Inode, type InodeKind, type PipeBuffer } from "./inode.ts";
 import { OpenFile } from "./open-file.ts";
 import { type Actor, Observer, ProgramMaker, Timer } from "./outside.ts";
-import { Descriptor, Process } from "./process.ts";
+import { Descriptor, Process, remove } from "./process.ts";
 import { parseScript, type Script } from "./script.ts";
 
 /** What a timer's `what` means for a process: a late SIGCHLD, not a step of its script. */
 const LATE_CHILD = -1;
 const FIRST_PID = 300;
+const REUSE_MS = 1100;
 
 export class World {
   readonly prng: Prng;
@@ -50,6 +51,7 @@ export class World {
   #timers: Timer[] = [];
   #nextIno = 2;
   #nextPid = FIRST_PID;
+  #freedPid = 0;
   #running = false;
   #poweringOff = false;
 
@@ -214,6 +216,7 @@ export class World {
   }
 
   #freePid(): number {
+    if (this.#freedPid > 0 && this.faults.hits(this.faults.pidReuse) && this.find(this.#freedPid) === null) return this.#freedPid;
     for (let tries = 0; tries < this.pidLimit; tries++) {
       const pid = this.#nextPid;
       this.#nextPid = pid + 1 >= this.pidLimit ? FIRST_PID : pid + 1;
@@ -327,6 +330,8 @@ export class World {
   /** Removes a zombie. */
   reap(p: Process): void {
     p.state = "gone";
+    // No kernel gives a number away again within a second of its last use.
+    this.#freedPid = this.bootMs() - p.startedAt > REUSE_MS ? p.pid : 0;
     remove(this.processes, p);
     if (p.parent !== null) remove(p.parent.children, p);
   }
@@ -384,14 +389,5 @@ export class World {
     this.bootedUs = this.us - 1000000;
     this.suspendedUs = 0;
     this.#nextPid = FIRST_PID;
-  }
-}
-
-function remove(list: Process[], p: Process): void {
-  for (let i = 0; i < list.length; i++) {
-    if (list[i]! === p) {
-      list.splice(i, 1);
-      return;
-    }
   }
 }
