@@ -149,6 +149,8 @@ export class StateDirectory {
 
   /** Writes the record where the next supervisor finds it. A full disk leaves the old one. */
   writeRecord(): void {
+    // It could not be made on a full disk; simulate/found.
+    if (this.#recordFd < 0) this.#openRecord();
     let at = 0;
     while (this.#recordFd >= 0 && at < ADOPT_BYTES) {
       const n = this.#kernel.pwrite(this.#recordFd, this.record.raw.subarray(at), at);

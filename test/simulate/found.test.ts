@@ -126,6 +126,24 @@ const ROWS: readonly Row[] = [
     },
   },
   {
+    name: "a record that a full disk did not take is made when there is room",
+    files: LOGGED,
+    play: (s) => {
+      const first = s.runsv("ENOSPC open", 3);
+      s.run(3000);
+      assert.equal(first.planned, "", "the fault was met");
+      s.command("t");
+      s.run(3000);
+      const run = s.service.run;
+      s.kill(s.service.runsv);
+      s.kill(s.service.log);
+      s.runsv();
+      s.run(3000);
+      assert.equal(s.service.run, run);
+      assert.equal(run?.descriptor(1)?.file.pipe, s.service.log?.descriptor(0)?.file.pipe);
+    },
+  },
+  {
     name: "runsvdir keeps an old pipe after u behind x: the one in use counts",
     files: { run: "out=5-20 orphan=2000", log: "read=1" },
     play: (s) => {

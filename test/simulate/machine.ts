@@ -28,8 +28,8 @@ import { Scheduler, startRunsv, startRunsvdir } from "./scheduler.ts";
 
 const SECOND_US = 1000000;
 /** How long faults last, drawn between these. */
-const TROUBLE_FROM_US = 8 * SECOND_US;
-const TROUBLE_TO_US = 30 * SECOND_US;
+const TROUBLE_FROM_US = 4 * SECOND_US;
+const TROUBLE_TO_US = 20 * SECOND_US;
 /** From the end of the faults to the state that was asked for. */
 const CONVERGENCE_US = 15 * SECOND_US;
 /** A new runsvdir has looked at its directory by then, whatever the faults. */
@@ -37,7 +37,7 @@ const SCAN_US = 6 * SECOND_US;
 /** So many service directories a world has, those replaced included. */
 const SERVICES_MOST = 6;
 /** Commands of a flood: more than the machine takes in at a time. */
-const FLOOD = 800;
+const FLOOD = 200;
 
 export type Outcome = {
   readonly seed: number;
@@ -137,8 +137,8 @@ class Admin extends Actor {
     const b = new Uint8Array(n);
     for (let i = 0; i < n; i++) {
       b[i] = LETTERS[prng.below(LETTERS.length)]!;
-      // Up, or once: an operator's word counts after runsvdir's TERM.
-      if (b[i]! === 117 || b[i]! === 111) s.called = true;
+      // Up, once, or down: an operator's word counts after runsvdir's TERM, and takes it back.
+      if (b[i]! === 117 || b[i]! === 111 || b[i]! === 100) s.called = true;
     }
     world.note(`command ${n < 10 ? text(b) : "flood"}`, s.id, n);
     pipe.put(b);

@@ -47,7 +47,7 @@ export class Service {
   /** Whether the directory is where the scanner looks; gone: for good. */
   listed = true;
   gone = false;
-  /** Its supervisor was told to bring it up since it was moved: it stays. */
+  /** Its supervisor was told up or down since it was moved: it stays. */
   called = false;
   /** The scanner lost sight of it, or got it back, at this moment. */
   movedAt = 0;

@@ -43,6 +43,12 @@ export class Scene {
     return p;
   }
 
+  /** Other checks see what happens from here on. */
+  watch(checks: Checks): void {
+    checks.services[0]!.runsv = null;
+    this.world.observer = checks;
+  }
+
   /** A new runsvdir of the directory the service lies in. */
   runsvdir(): Process {
     const p = startRunsvdir(this.world, this.#init);

@@ -77,7 +77,7 @@ export class Scheduler {
     let next = Math.min(until, w.nextTimer());
     for (let i = 0; i < w.processes.length; i++) {
       const p = w.processes[i]!;
-      if (p.program !== null && !p.stopped && p.wakeAt < next) next = p.wakeAt;
+      if (p.program !== null && p.state === "live" && !p.stopped && p.wakeAt < next) next = p.wakeAt;
     }
     w.pass(Math.max(1, Math.ceil(next - w.us)));
   }

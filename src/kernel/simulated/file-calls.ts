@@ -13,6 +13,7 @@ const NO_NAMES: readonly Uint8Array[] = [];
 export abstract class FileCalls extends Calls {
   override open(dir: Fd, path: Uint8Array, flags: number, mode: number): Fd {
     this.enter("open");
+    this.me.lastPath = path;
     if (this.noDescriptor()) return -K.EMFILE;
     const other = procDescriptor(this.world, this.me, path);
     if (other !== null) return this.#reopen(other, flags);

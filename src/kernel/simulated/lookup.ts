@@ -38,6 +38,7 @@ export class Lookup {
 
   /** `follow`: whether a symbolic link at the end is followed. */
   place(dir: number, path: Uint8Array, follow: boolean): Place {
+    this.#process.lastPath = path;
     if (path.length === 0) return failed(ENOENT);
     if (path.length >= PATH_MAX) return failed(ENAMETOOLONG);
     for (let i = 0; i < path.length; i++) if (path[i]! === 0) return failed(EINVAL);

@@ -47,6 +47,8 @@ export abstract class Program {
   abstract turn(): void;
 }
 
+const NO_PATH = new Uint8Array(0);
+
 export type ProcessState = "live" | "zombie" | "gone";
 
 export class Process {
@@ -79,6 +81,8 @@ export class Process {
   waitingOn: OpenFile | null = null;
   /** Ours: how many system calls it has made. */
   calls = 0;
+  /** Ours: the path its last call looked up. */
+  lastPath: Uint8Array = NO_PATH;
   /** Ours: its last call made a process. */
   hasForked = false;
   /** Ours: it is killed when `calls` gets there. */

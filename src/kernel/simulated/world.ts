@@ -345,16 +345,23 @@ export class World {
       return;
     }
     if (signal === SIGSTOP) {
+      if (!p.stopped) this.#changed(p);
       p.stopped = true;
       return;
     }
     if (signal === SIGCONT && p.stopped) {
       p.stopped = false;
+      this.#changed(p);
       if (p.script !== null) p.script.continued(this, p);
     }
     if (p.ignored.has(signal) || (p === this.init && p.script !== null)) return;
     p.pending.add(signal);
     if (!p.mask.has(signal) && !p.stopped) this.act(p);
+  }
+
+  /** signal(7): SIGCHLD also tells that a child was stopped or goes on. */
+  #changed(p: Process): void {
+    if (p.parent !== null && p.parent.script === null) this.signal(p.parent, SIGCHLD);
   }
 
   /** Carries out what pending signals do that nothing blocks. */
