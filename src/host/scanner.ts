@@ -10,7 +10,7 @@ import { entryKey, type Found, Scan, type ScanAction, type ScanEntry } from "../
 import { ADOPT_BYTES, AdoptRecord } from "../formats/adopt.ts";
 import { AT_FDCWD, EPOLLIN, O_CLOEXEC, O_DIRECTORY, O_NONBLOCK, O_RDONLY, SIGTERM } from "../kernel/constants.ts";
 import { type Kernel, Stat } from "../kernel/kernel.ts";
-import { bootId, procStat } from "../kernel/proc.ts";
+import { type BootId, bootId, procStat } from "../kernel/proc.ts";
 import { Part, type Reactor } from "../reactor.ts";
 import { DirectoryWatch } from "./directory-watch.ts";
 import { openAlive } from "./service-query.ts";
@@ -52,8 +52,8 @@ export class Scanner extends Part {
   readonly #output: ScanOutput;
   readonly #path: Uint8Array;
   readonly #watch: DirectoryWatch;
-  /** null: it could not be had yet; simulate/found. */
-  #bootId: Uint8Array | null;
+  /** Where it could not be had it is asked for again; simulate/found. */
+  #bootId: BootId;
   #lookAt: Instant = instant(0);
   /** Look inside even if the directory seems unchanged. */
   #check = true;
@@ -249,11 +249,11 @@ export class Scanner extends Part {
       this.#lookAt = earlier(this.#lookAt, after(now, SETTLE_MS)) ?? now;
       return;
     }
-    const id = this.#bootId ?? bootId(this.#kernel);
-    this.#bootId = id;
-    if (id === null) {
+    if (this.#bootId.errno !== 0) this.#bootId = bootId(this.#kernel);
+    const { errno, id } = this.#bootId;
+    if (errno !== 0) {
       // Nobody can tell whether it has a runsv.
-      this.#output.warn(`unable to read the boot id for ${text(entry.name)}`);
+      this.#output.warn(`unable to read the boot id for ${text(entry.name)}: ${errorText(errno)}`);
       this.scan.startFailed(entry, now);
       return;
     }

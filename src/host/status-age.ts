@@ -7,7 +7,7 @@
  * the same boot. A runsv of runit leaves none: then the wall clock counts
  * (compat: doc/differences.md, sv-age).
  */
-import { ascii, EMPTY, equal } from "../base/bytes.ts";
+import { ascii, equal } from "../base/bytes.ts";
 import { ADOPT_BYTES, AdoptRecord } from "../formats/adopt.ts";
 import type { StatusBytes } from "../formats/status.ts";
 import { TAI64N_BYTES } from "../formats/tai64n.ts";
@@ -53,7 +53,7 @@ export class Age {
     const n = k.read(fd, this.#record.raw);
     k.close(fd);
     if (n !== ADOPT_BYTES || !equal(this.#record.label, status.raw.subarray(0, TAI64N_BYTES))) return false;
-    const id = this.#bootId ?? bootId(k) ?? EMPTY;
+    const id = this.#bootId ?? bootId(k).id;
     this.#bootId = id;
     return this.#record.ofBoot(id);
   }

@@ -92,8 +92,9 @@ export class Supervisor extends InstanceOwner {
     }
     const fifos = main.openFifos() ?? (log === null ? null : log.files.openFifos());
     if (fifos !== null) return fifos;
-    const id = bootId(k);
-    if (id === null) return "unable to read the boot id";
+    const boot = bootId(k);
+    if (boot.errno !== 0) return `unable to read the boot id: ${errorText(boot.errno)}`;
+    const id = boot.id;
     if (log !== null) {
       const pipe = this.#openPipe(log, inherited, id);
       if (pipe !== null) return pipe;

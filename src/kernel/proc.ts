@@ -3,7 +3,7 @@ import { ascii, EMPTY } from "../base/bytes.ts";
 import type { Fd } from "../base/units.ts";
 import { parseBootId } from "../formats/adopt.ts";
 import { type ProcStat, parseProcStat } from "../formats/proc-stat.ts";
-import { AT_FDCWD, EINTR, EMFILE, ENFILE, ENOMEM, O_CLOEXEC, O_RDONLY } from "./constants.ts";
+import { AT_FDCWD, EINTR, EIO, EMFILE, ENFILE, ENOMEM, O_CLOEXEC, O_RDONLY } from "./constants.ts";
 import type { Kernel } from "./kernel.ts";
 
 /** The first bytes of a file, at most `limit`; null when it cannot be read. */
@@ -20,32 +20,36 @@ function readAndClose(kernel: Kernel, fd: Fd, limit: number): Uint8Array | null 
   return n < 0 ? null : b.subarray(0, n);
 }
 
+/** What names this boot, or why that cannot be told. */
+export type BootId = { readonly errno: number; readonly id: Uint8Array };
+
 /**
  * 16 bytes that name this boot of the machine, and this life of the container:
- * the start of its process 1 is in them. Empty without /proc. null: not to be
- * had now (no descriptor, no memory), which is no reason to forget what a
- * predecessor has written under it.
+ * the start of its process 1 is in them. Empty without /proc. errno other than
+ * 0: not to be had now (no descriptor, no memory), which is no reason to forget
+ * what a predecessor has written under it.
  */
-export function bootId(kernel: Kernel): Uint8Array | null {
+export function bootId(kernel: Kernel): BootId {
   const text = readUnlessBusy(kernel, ascii("/proc/sys/kernel/random/boot_id"), 64);
-  if (text === null || text.length === 0) return text;
-  const id = parseBootId(text);
+  if (text.errno !== 0 || text.id.length === 0) return text;
+  const id = parseBootId(text.id);
   const first = readUnlessBusy(kernel, ascii("/proc/1/stat"), 1024);
-  if (first === null) return null;
-  const seen = parseProcStat(first);
+  if (first.errno !== 0) return first;
+  const seen = parseProcStat(first.id);
   let start = seen === null ? 0 : seen.startBootMs;
   for (let i = 0; i < id.length && start > 0; i++) {
     id[i] = id[i]! ^ (start % 256);
     start = Math.floor(start / 256);
   }
-  return id;
+  return { errno: 0, id };
 }
 
-/** As readSmallFile, but a file that is not there is empty, and null says that a later try may succeed. */
-function readUnlessBusy(kernel: Kernel, path: Uint8Array, limit: number): Uint8Array | null {
+/** As readSmallFile, but a file that is not there is empty, and an errno says that a later try may succeed. */
+function readUnlessBusy(kernel: Kernel, path: Uint8Array, limit: number): BootId {
   const fd = kernel.open(AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
-  if (fd < 0) return fd === -EMFILE || fd === -ENFILE || fd === -ENOMEM || fd === -EINTR ? null : EMPTY;
-  return readAndClose(kernel, fd, limit);
+  if (fd < 0) return { errno: fd === -EMFILE || fd === -ENFILE || fd === -ENOMEM || fd === -EINTR ? -fd : 0, id: EMPTY };
+  const read = readAndClose(kernel, fd, limit);
+  return read === null ? { errno: EIO, id: EMPTY } : { errno: 0, id: read };
 }
 
 /** null when there is no such process, or no /proc. */
