@@ -14,7 +14,8 @@
  *   48  boot id, 16 bytes: another one means the record is from before a reboot
  *   64  CLOCK_BOOTTIME in ms when the supervisor wrote this, u64
  *   72  inode of the log pipe, u64; 0: none
- *   80  reserved, zero
+ *   80  1: the service was taken over without the pipe it writes into
+ *   81  reserved, zero
  */
 import { equal, le32, le64, putLe32, putLe64 } from "../base/bytes.ts";
 
@@ -110,6 +111,14 @@ export class AdoptRecord {
   }
   set pipeInode(v: number) {
     putLe64(this.raw, 72, v);
+  }
+
+  /** What the service writes does not reach the log services to come. */
+  get pipeLost(): boolean {
+    return this.raw[80]! !== 0;
+  }
+  set pipeLost(v: boolean) {
+    this.raw[80] = v ? 1 : 0;
   }
 
   /** Whether the record speaks of this boot of the machine. */

@@ -127,6 +127,15 @@ export class Instance extends Part {
     this.drive({ kind: "due" }, now);
   }
 
+  /** The service that was taken over writes into a pipe that could not be. Returns its pid; 0: there is none, or it is known. */
+  losePipe(): number {
+    const record = this.files.record;
+    if (this.machine.state !== "run" || this.machine.pid === NO_PID || record.pipeLost) return 0;
+    record.pipeLost = true;
+    this.files.writeRecord();
+    return record.pid;
+  }
+
   /** One event through the machine, its actions carried out, their outcomes too. */
   drive(first: ServiceEvent, now: Instant): void {
     const events: ServiceEvent[] = [first];
@@ -262,6 +271,7 @@ export class Instance extends Part {
       return;
     }
     record.pid = spawned.pid;
+    if (program === "run") record.pipeLost = false;
     if (spawned.execErrno !== 0) this.#owner.fatal(whyNotStarted(program, this.machine.isLog, spawned));
     // The turn may be long under a flood of commands: the second counts from here; simulate/seeds 97.
     if (program === "run") this.machine.throttledUntil = after(this.#kernel.now(), THROTTLE_MS);

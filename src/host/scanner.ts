@@ -5,7 +5,7 @@
  */
 import { ascii, EMPTY, text } from "../base/bytes.ts";
 import { errorText } from "../base/error-text.ts";
-import { after, earlier, type Fd, type Instant, instant, type Pid, pid } from "../base/units.ts";
+import { after, earlier, type Fd, type Instant, instant, pid } from "../base/units.ts";
 import { entryKey, type Found, Scan, type ScanAction, type ScanEntry } from "../core/scan.ts";
 import { ADOPT_BYTES, AdoptRecord } from "../formats/adopt.ts";
 import { AT_FDCWD, EPOLLIN, O_CLOEXEC, O_DIRECTORY, O_NONBLOCK, O_RDONLY, SIGTERM } from "../kernel/constants.ts";
@@ -13,6 +13,7 @@ import { type Kernel, Stat } from "../kernel/kernel.ts";
 import { type BootId, bootId, procStat } from "../kernel/proc.ts";
 import { Part, type Reactor } from "../reactor.ts";
 import { DirectoryWatch } from "./directory-watch.ts";
+import { passes } from "./log-pipe.ts";
 import { openAlive } from "./service-query.ts";
 import { openSupervise, servicePlace } from "./supervise-dir.ts";
 
@@ -258,9 +259,14 @@ export class Scanner extends Part {
       return;
     }
     const living = this.#livingSupervisor(entry, dir, id);
-    if (living !== null) {
-      this.scan.started(entry, living, now);
+    if (living > 0) {
+      this.scan.started(entry, pid(living), now);
       this.#starter.found(entry, dir, id);
+      return;
+    }
+    if (living < 0) {
+      this.#output.warn(`unable to look for the runsv of ${text(entry.name)}: ${errorText(-living)}`);
+      this.scan.startFailed(entry, now);
       return;
     }
     const r = this.#starter.start(entry, dir, id);
@@ -278,34 +284,37 @@ export class Scanner extends Part {
 
   /**
    * The runsv a predecessor of ours left running in this directory. Its record
-   * names it, the FIFO `ok` says that it lives and holds the lock.
+   * names it, the FIFO `ok` says that it lives and holds the lock. Its pid; 0:
+   * there is none; -errno: there is no telling now.
    */
-  #livingSupervisor(entry: ScanEntry, dir: Fd, id: Uint8Array): Pid | null {
+  #livingSupervisor(entry: ScanEntry, dir: Fd, id: Uint8Array): number {
     const k = this.#kernel;
-    if (id.length === 0) return null;
+    if (id.length === 0) return 0;
     const place = servicePlace(k, dir, EMPTY, entry.name);
     const ok = openAlive(k, place);
-    if (ok < 0) return null;
+    if (ok < 0) return passes(ok) ? ok : 0;
     k.close(ok);
     const fd = openSupervise(k, place, ADOPT, O_RDONLY);
-    if (fd < 0) return null;
+    if (fd < 0) return passes(fd) ? fd : 0;
     const record = new AdoptRecord();
     const n = k.pread(fd, record.raw, 0);
     k.close(fd);
-    if (n !== ADOPT_BYTES || !record.ofBoot(id) || record.supervisor <= 1) return null;
-    return this.#watchSupervisor(entry, record);
+    if (n < 0) return n;
+    return n === ADOPT_BYTES && record.ofBoot(id) && record.supervisor > 1 ? this.#watchSupervisor(entry, record) : 0;
   }
 
-  #watchSupervisor(entry: ScanEntry, record: AdoptRecord): Pid | null {
+  #watchSupervisor(entry: ScanEntry, record: AdoptRecord): number {
     const k = this.#kernel;
     const process = pid(record.supervisor);
-    if (process === k.getpid()) return null;
+    if (process === k.getpid()) return 0;
     const fd = k.pidfdOpen(process);
-    if (fd < 0) return null;
+    if (fd < 0) return passes(fd) ? fd : 0;
     const seen = procStat(k, process);
-    if (seen === null || seen.startBootMs > record.writtenBootMs || this.#reactor.watch(fd, EPOLLIN, this, false) < 0) {
+    const other = seen === null || seen.startBootMs > record.writtenBootMs;
+    const watched = other ? 0 : this.#reactor.watch(fd, EPOLLIN, this, false);
+    if (other || watched < 0) {
       k.close(fd);
-      return null;
+      return watched;
     }
     entry.pidfd = fd;
     return process;

@@ -30,6 +30,9 @@ export class Age {
     this.#kernel = kernel;
   }
 
+  /** Of the last service asked for: its output does not reach its log service for long (formats/adopt.ts). */
+  pipeLost = false;
+
   /** Time has passed. */
   refresh(): void {
     this.#wallSeconds = -1;
@@ -41,7 +44,9 @@ export class Age {
       this.#wallSeconds = this.#kernel.wall().seconds;
       this.#bootMs = this.#kernel.bootTimeMs();
     }
-    if (this.#readRecord(place, status)) return Math.max(0, Math.floor((this.#bootMs - this.#record.sinceBootMs) / 1000));
+    const recorded = this.#readRecord(place, status);
+    this.pipeLost = recorded && this.#record.pipeLost;
+    if (recorded) return Math.max(0, Math.floor((this.#bootMs - this.#record.sinceBootMs) / 1000));
     return Math.max(0, this.#wallSeconds - status.sinceSeconds);
   }
 

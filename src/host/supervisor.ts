@@ -52,6 +52,8 @@ export class Supervisor extends InstanceOwner {
   /** As in messages: the directory as it was given. */
   readonly #name: string;
   readonly #directory: Fd;
+  /** Why the pipe in use could not be taken over; 0: there was no need, or it could. */
+  #pipeLost = 0;
   #notice: Fd = -1;
   #noticed = false;
   #logReleased = false;
@@ -102,7 +104,9 @@ export class Supervisor extends InstanceOwner {
       if (opened !== null) return opened;
       this.#recordPipe(log);
     }
-    return this.main.open(id, now);
+    const opened = this.main.open(id, now);
+    if (opened === null && this.#pipeLost !== 0) this.#tellPipeLost();
+    return opened;
   }
 
   /** Starts what is wanted; the log service first. */
@@ -209,7 +213,8 @@ export class Supervisor extends InstanceOwner {
       const recovered = this.#takePipe(openReadEnd(k, reader, writer, recorded), -1);
       // What cannot be opened for want of room must not be replaced: the service that lives writes into it.
       if (passes(recovered)) return `unable to open log pipe: ${errorText(-recovered)}`;
-      if (recovered === 0) {
+      if (recovered !== 0) this.#pipeLost = -recovered;
+      else {
         if (inherited.pipeRead >= 0) k.close(inherited.pipeRead);
         if (inherited.pipeWrite >= 0) k.close(inherited.pipeWrite);
         return null;
@@ -218,6 +223,14 @@ export class Supervisor extends InstanceOwner {
     const taken = this.#takePipe(inherited.pipeRead, inherited.pipeWrite);
     if (passes(taken)) return `unable to open log pipe: ${errorText(-taken)}`;
     return taken === 0 ? null : this.#newPipe();
+  }
+
+  /** Visible in sv status, too. */
+  #tellPipeLost(): void {
+    const writer = this.main.losePipe();
+    if (writer === 0) return;
+    const why = errorText(this.#pipeLost);
+    this.warn(`unable to open log pipe of pid ${writer}: ${why}; it ends with the log service that reads it`);
   }
 
   /** `write` < 0: opened anew. 0, or -errno. */

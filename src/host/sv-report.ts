@@ -14,6 +14,7 @@ import { Age } from "./status-age.ts";
 import type { ServicePlace } from "./supervise-dir.ts";
 
 const FLUSH_BYTES = 32768;
+const PIPE_LOST = ascii(", log pipe lost");
 const NEWLINE = ascii("\n");
 const COLON = ascii(": ");
 const LOG = ascii("log");
@@ -116,6 +117,8 @@ export class Report {
     }
     const status = query.status;
     putStatusLine(this.out, shown, status, down.there, this.#age.seconds(place, status));
+    // compat: doc/differences.md, runsv-pipe-lost
+    if (this.#age.pipeLost) this.out.put(PIPE_LOST);
     return status.pid !== 0 ? 0 : 3;
   }
 

@@ -273,3 +273,104 @@ test("a killed runsvdir, then a killed runsv, then its log service: no line is l
   await until("down", () => status(dir) === "down\n");
   assertWhole(readFileSync(join(dir, "log/lines"), "latin1"));
 });
+
+const PAUSE = "#!/bin/sh\nexec sleep 1000\n";
+
+/** Kills the supervisor of `dir` and starts the next; `before` happens in between. */
+async function succeed(t: TestContext, dir: string, first: Child, before?: () => void): Promise<Child> {
+  const supervisor = (): number => readFileSync(join(dir, "supervise/adopt")).readUInt32LE(44);
+  first.kill("SIGKILL");
+  await first.exited;
+  before?.();
+  const next = supervise(t, dir);
+  await until("the successor has taken over", () => supervisor() === next.pid && status(dir) !== "");
+  return next;
+}
+
+test("a killed runsv: a paused service stays paused, and goes on when it is told to", async (t) => {
+  const dir = join(tempDir(t), "svc");
+  serviceDir(dir, { run: PAUSE });
+  const first = supervise(t, dir);
+  const service = await running(dir);
+  const sv = UPKEEP.program("sv");
+  await run(sv, ["pause", dir]);
+  await until("paused", () => status(dir) === "run, paused\n");
+  await succeed(t, dir, first);
+  assert.match((await run(sv, ["status", dir])).stdout, /^run: .* paused\n/);
+  await run(sv, ["cont", dir]);
+  await until("it goes on", () => status(dir) === "run\n");
+  assert.equal(pidOf(dir), service);
+});
+
+test("a killed runsv: its successor waits for finish before it starts run", async (t) => {
+  const dir = join(tempDir(t), "svc");
+  const lines = "#!/bin/sh\necho run >>log\nexec sleep 1000\n";
+  serviceDir(dir, {
+    run: lines,
+    finish: "#!/bin/sh\necho begin >>log\nwhile [ ! -e go ]; do sleep 0.05; done\necho end >>log\n",
+  });
+  const first = supervise(t, dir);
+  process.kill(await running(dir), "SIGTERM");
+  await until("finish runs", () => status(dir) === "finish\n" && pidOf(dir) > 0);
+  const finish = pidOf(dir);
+  await succeed(t, dir, first);
+  assert.equal(status(dir), "finish\n");
+  assert.equal(pidOf(dir), finish);
+  writeFileSync(join(dir, "go"), "");
+  await until("run runs again", () => readFileSync(join(dir, "log"), "latin1").split("\n").length === 5);
+  assert.equal(readFileSync(join(dir, "log"), "latin1"), "run\nbegin\nend\nrun\n");
+});
+
+test("a record of another boot, or of another container's life, is not believed", async (t) => {
+  const dir = join(tempDir(t), "svc");
+  serviceDir(dir, { run: PAUSE });
+  const first = supervise(t, dir);
+  const service = await running(dir);
+  t.after(() => process.kill(service, "SIGKILL"));
+  const adopt = join(dir, "supervise/adopt");
+  await succeed(t, dir, first, () => {
+    const record = readFileSync(adopt);
+    record.writeUInt8(record.readUInt8(48) ^ 1, 48);
+    writeFileSync(adopt, record);
+  });
+  await until("a new one runs", () => status(dir) === "run\n" && pidOf(dir) > 0 && pidOf(dir) !== service);
+  assert.equal((await run(UPKEEP.program("sv"), ["-w", "20", "exit", dir])).code, 0);
+  assert.doesNotThrow(() => process.kill(service, 0), "nobody signals the process of that number");
+});
+
+test("a half-written record is none, and what follows is a whole one", async (t) => {
+  const dir = join(tempDir(t), "svc");
+  serviceDir(dir, { run: PAUSE, down: true });
+  const first = supervise(t, dir);
+  await until("it is down", () => status(dir) === "down\n");
+  await succeed(t, dir, first, () => writeFileSync(join(dir, "supervise/adopt"), Buffer.alloc(50, 255)));
+  assert.equal(status(dir), "down\n");
+  assert.equal(readFileSync(join(dir, "supervise/adopt")).length, 96);
+});
+
+const PRIVILEGED = process.getuid?.() === 0 ? false : "needs root";
+
+test("a log pipe that cannot be taken over: told, seen in sv status, mended by a restart", { skip: PRIVILEGED }, async (t) => {
+  const dir = join(tempDir(t), "svc");
+  const as = (program: string): string => `#!/bin/sh\nexec ${UPKEEP.program("chpst")} -u nobody ${program}\n`;
+  serviceDir(dir, { run: as("sleep 1000"), log: { run: as("cat") } });
+  // Without CAP_SYS_PTRACE, as in most containers, /proc/PID/fd of another user's process is closed.
+  const env = { ...process.env, PATH: UPKEEP.path };
+  const args = ["--bounding-set=-sys_ptrace", "--inh-caps=-sys_ptrace", UPKEEP.program("runsv"), dir];
+  const first = start(t, "/usr/bin/setpriv", args, { env });
+  const service = await running(dir);
+  const log = await running(join(dir, "log"));
+  const became = (p: number): boolean => readFileSync(`/proc/${p}/status`, "latin1").includes("Uid:\t65534");
+  await until("they are nobody's", () => became(service) && became(log));
+  first.kill("SIGKILL");
+  await first.exited;
+  const next = start(t, "/usr/bin/setpriv", args, { env });
+  const sv = UPKEEP.program("sv");
+  await until("it is told", () => next.stderr().includes("unable to open log pipe of pid"));
+  await until("it is seen", async () => /^run: .*s, log pipe lost; run: log: /.test((await run(sv, ["status", dir])).stdout));
+  assert.equal(pidOf(dir), service);
+  assert.equal((await run(sv, ["-w", "20", "restart", dir])).code, 0);
+  assert.doesNotMatch((await run(sv, ["status", dir])).stdout, /lost/);
+  await until("the log service reads the new pipe", () => pidOf(join(dir, "log")) !== log && pidOf(join(dir, "log")) > 0);
+  assert.equal((await run(sv, ["-w", "20", "exit", dir])).code, 0);
+});

@@ -23,7 +23,7 @@ import { Script } from "../../src/kernel/simulated/script.ts";
 import { World } from "../../src/kernel/simulated/world.ts";
 import { Checks } from "./checks.ts";
 import { addService, type Service } from "./plan.ts";
-import { runsvdirProgram } from "./programs.ts";
+import { runsvdirProgram, runsvProgram } from "./programs.ts";
 import { Scheduler, startRunsv, startRunsvdir } from "./scheduler.ts";
 
 const SECOND_US = 1000000;
@@ -331,7 +331,8 @@ export class Machine {
   #orphaned(s: Service): boolean {
     const program = runsvdirProgram(this.runsvdir);
     const bornAt = program === null ? this.world.us : program.bornAt;
-    return s.runsv !== null && s.runsv.parent === this.world.init && s.movedAt < bornAt + SCAN_US;
+    const runsv = runsvProgram(s.runsv);
+    return runsv !== null && runsv.startedAt < bornAt && s.movedAt < bornAt + SCAN_US;
   }
 
   #converged(): void {

@@ -98,8 +98,8 @@ export const PLANTED: readonly Planted[] = [
   {
     name: "runsvdir does not recognise a living runsv",
     file: "src/host/scanner.ts",
-    text: "    if (id.length === 0) return null;",
-    instead: "    if (id.length >= 0) return null;",
+    text: "    if (id.length === 0) return 0;",
+    instead: "    if (id.length >= 0) return 0;",
   },
   {
     name: "runsvdir forgets a service whose directory has gone, and does not stop it",
