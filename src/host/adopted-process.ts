@@ -10,10 +10,13 @@ const START_SLACK_BEFORE_MS = 20;
 /** State of a zombie in /proc/PID/stat. */
 const ZOMBIE = 90;
 
+/** What openAdopted returns for a child of ours (after a trap): its end is told by SIGCHLD. */
+export const OWN_CHILD: Fd = 2147483647;
+
 /**
  * A pidfd of the process that was recorded with this start, and of no other of
- * the same number; -ESRCH when that process is gone; another -errno when there
- * is no telling, so that a second copy must not be risked.
+ * the same number, or OWN_CHILD; -ESRCH when that process is gone; another
+ * -errno when there is no telling, so that a second copy must not be risked.
  */
 export function openAdopted(kernel: Kernel, process: Pid, startedBootMs: number): Fd {
   const fd = kernel.pidfdOpen(process);
@@ -22,8 +25,8 @@ export function openAdopted(kernel: Kernel, process: Pid, startedBootMs: number)
   if (seen === null) result = kernel.kill(process, 0) === -ESRCH ? -ESRCH : -EAGAIN;
   else if (seen.startBootMs < startedBootMs - START_SLACK_BEFORE_MS || seen.startBootMs > startedBootMs + THROTTLE_MS) {
     result = -ESRCH;
-  }
-  if (result < 0 && fd >= 0) kernel.close(fd);
+  } else if (seen.parent === kernel.getpid()) result = OWN_CHILD;
+  if (result !== fd && fd >= 0) kernel.close(fd);
   return result;
 }
 

@@ -9,10 +9,10 @@ import { after, earlier, type Fd, type Instant, instant, NO_PID, type Pid, pid }
 import { type Command, commandOf, letterOf } from "../core/control.ts";
 import { type Program, type Service, type ServiceEvent, STATUS_UNKNOWN, THROTTLE_MS } from "../core/service.ts";
 import { packTai64n, unpackTai64n } from "../formats/tai64n.ts";
-import { ECHILD, ENOENT, EPOLLIN, ESRCH, O_CLOEXEC, O_NONBLOCK, O_RDONLY, SIGKILL, WNOHANG } from "../kernel/constants.ts";
+import { ENOENT, EPOLLIN, ESRCH, O_CLOEXEC, O_NONBLOCK, O_RDONLY, SIGKILL } from "../kernel/constants.ts";
 import { type Kernel, type Move, type Spawned, Stat } from "../kernel/kernel.ts";
 import { Part, type Reactor } from "../reactor.ts";
-import { adoptedStatus, openAdopted } from "./adopted-process.ts";
+import { adoptedStatus, OWN_CHILD, openAdopted } from "./adopted-process.ts";
 import { hookSpawn, programSpawn, whyNotStarted } from "./service-programs.ts";
 import { StateDirectory } from "./state-directory.ts";
 
@@ -101,7 +101,8 @@ export class Instance extends Part {
       this.drive({ kind: "hookEnded", handled: status === 0 }, now);
       return true;
     }
-    if (child !== this.machine.pid || child === NO_PID) return false;
+    // What was taken over is nobody's child: its number may be that of a child of ours by now; simulate/found.
+    if (child !== this.machine.pid || child === NO_PID || this.#adoptedFd >= 0) return false;
     this.#processEnded(status, now);
     return true;
   }
@@ -210,7 +211,7 @@ export class Instance extends Part {
   /** 0; -ESRCH when the process is gone; another -errno when a second copy must not be risked. */
   #adoptProcess(process: number): number {
     const fd = openAdopted(this.#kernel, pid(process), this.files.record.startedBootMs);
-    if (fd < 0) return fd;
+    if (fd < 0 || fd === OWN_CHILD) return Math.min(fd, 0);
     const watched = this.#reactor.watch(fd, EPOLLIN, this, false);
     if (watched >= 0) this.#adoptedFd = fd;
     else this.#kernel.close(fd);
@@ -218,11 +219,7 @@ export class Instance extends Part {
   }
 
   #adoptedReady(now: Instant): void {
-    const k = this.#kernel;
-    const process = this.machine.pid;
-    const own = k.waitpid(process, WNOHANG);
-    if (own.pid === process) this.#processEnded(own.status, now);
-    else if (own.pid === -ECHILD) this.#processEnded(adoptedStatus(k, this.#adoptedFd, process), now);
+    this.#processEnded(adoptedStatus(this.#kernel, this.#adoptedFd, this.machine.pid), now);
   }
 
   #closeAdopted(): void {
@@ -350,9 +347,9 @@ export class Instance extends Part {
     record.gotTerm = m.gotTerm;
     record.lastStatus = m.lastStatus;
     record.writtenBootMs = this.#kernel.bootTimeMs();
-    this.files.writeRecord();
+    const recorded = this.files.writeRecord();
     const problem = this.files.writeFiles(m, unpackTai64n(record.label, 0));
-    this.#rewriteAt = problem === null || this.files.removed ? null : instant(now + REWRITE_MS);
+    this.#rewriteAt = (problem === null && recorded) || this.files.removed ? null : instant(now + REWRITE_MS);
     // Told once, not each second: compat: doc/differences.md, runsv-rewrite.
     if (problem !== null && problem !== this.#told) this.#owner.warn(problem);
     this.#told = problem;

@@ -147,17 +147,18 @@ export class StateDirectory {
     return n === ADOPT_BYTES && this.record.ofBoot(bootId);
   }
 
-  /** Writes the record where the next supervisor finds it. A full disk leaves the old one. */
-  writeRecord(): void {
+  /** Writes the record where the next supervisor finds it. False: a full disk leaves the old one. */
+  writeRecord(): boolean {
     // It could not be made on a full disk; simulate/found.
     if (this.#recordFd < 0) this.#openRecord();
     let at = 0;
     while (this.#recordFd >= 0 && at < ADOPT_BYTES) {
       const n = this.#kernel.pwrite(this.#recordFd, this.record.raw.subarray(at), at);
       if (n === -EINTR) continue;
-      if (n <= 0) return;
+      if (n <= 0) return false;
       at += n;
     }
+    return at === ADOPT_BYTES;
   }
 
   /** A clean end leaves no record. */

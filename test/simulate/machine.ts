@@ -296,7 +296,8 @@ export class Machine {
     to.attach(ascii(s.name), s.directory);
     s.listed = !s.listed;
     s.movedAt = this.world.us;
-    s.called = false;
+    const fifo = s.control(false);
+    s.called = fifo !== null && fifo.pipe !== null && fifo.pipe.length > 0;
     this.#touch(from, IN_MOVED_FROM, s.name);
     this.#touch(to, IN_MOVED_TO, s.name);
     this.world.note(`move ${s.name}`, s.id, s.listed ? 1 : 0);
@@ -338,12 +339,15 @@ export class Machine {
   #converged(): void {
     for (let i = 0; i < this.services.length && this.checks.failure === ""; i++) {
       const s = this.services[i]!;
+      const runsv = runsvProgram(s.runsv);
       if (!s.listed) {
         if (s.runsv !== null && !s.stubborn && !s.called && !this.#orphaned(s))
           this.checks.fail(`${s.name} is gone and has a runsv in the end`);
       } else if (s.runsv === null) this.checks.fail(`${s.name} has no runsv in the end`);
       else if (s.asked === "") this.checks.fail(`${s.name} takes no commands in the end`);
-      else if (s.asked === "u" && this.world.us - s.runStartedAt > 11 * SECOND_US && s.run === null) {
+      else if (runsv !== null && runsv.startedAt > s.askedAt) {
+        // The one that was asked had been told to exit: the bytes went with its FIFO.
+      } else if (s.asked === "u" && this.world.us - s.runStartedAt > 11 * SECOND_US && s.run === null) {
         this.checks.fail(`${s.name} was asked up and does not run in the end`);
       } else if (s.asked === "d" && s.run !== null && !s.stubborn) {
         this.checks.fail(`${s.name} was asked down and runs in the end`);
@@ -380,6 +384,7 @@ class Asker extends Actor {
     pipe.put(ascii(`c${this.#letter}`));
     if (logPipe !== null) logPipe.put(ascii("cu"));
     s.asked = this.#letter;
+    s.askedAt = world.us;
     world.note(`ask ${this.#letter}`, s.id, 0);
   }
 }

@@ -53,6 +53,7 @@ export class Service {
   movedAt = 0;
   /** What the last command asked for, once faults are off. */
   asked = "";
+  askedAt = 0;
 
   constructor(id: number, name: string, directory: Inode, hasLog: boolean) {
     this.id = id;

@@ -56,7 +56,7 @@ export const PLANTED: readonly Planted[] = [
   {
     name: "a status that could not be written is not written again",
     file: "src/host/instance.ts",
-    text: "this.#rewriteAt = problem === null || this.files.removed ? null : instant(now + REWRITE_MS);",
+    text: "this.#rewriteAt = (problem === null && recorded) || this.files.removed ? null : instant(now + REWRITE_MS);",
     instead: "this.#rewriteAt = null;",
   },
   {

@@ -10,18 +10,17 @@
  */
 import { text } from "../../base/bytes.ts";
 import { Prng } from "../../base/prng.ts";
-import { EAGAIN, SIGCHLD, SIGCONT, SIGKILL, SIGSTOP, SIGTSTP, SIGWINCH } from "../constants.ts";
+import { SIGCHLD, SIGCONT, SIGKILL, SIGSTOP, SIGTSTP, SIGWINCH } from "../constants.ts";
 import { Faults } from "./faults.ts";
 import { dropWatch, Inode, type InodeKind, type PipeBuffer } from "./inode.ts";
 import { OpenFile } from "./open-file.ts";
 import { type Actor, Observer, ProgramMaker, Timer } from "./outside.ts";
+import { Pids } from "./pids.ts";
 import { Descriptor, Process, remove } from "./process.ts";
 import { parseScript, type Script } from "./script.ts";
 
 /** What a timer's `what` means for a process: a late SIGCHLD, not a step of its script. */
 const LATE_CHILD = -1;
-const FIRST_PID = 300;
-const REUSE_MS = 1100;
 
 export class World {
   readonly prng: Prng;
@@ -50,8 +49,7 @@ export class World {
   readonly lines: string[] = [];
   #timers: Timer[] = [];
   #nextIno = 2;
-  #nextPid = FIRST_PID;
-  #freedPid = 0;
+  readonly #pids: Pids = new Pids();
   #running = false;
   #poweringOff = false;
 
@@ -215,19 +213,9 @@ export class World {
     return null;
   }
 
-  #freePid(): number {
-    if (this.#freedPid > 0 && this.faults.hits(this.faults.pidReuse) && this.find(this.#freedPid) === null) return this.#freedPid;
-    for (let tries = 0; tries < this.pidLimit; tries++) {
-      const pid = this.#nextPid;
-      this.#nextPid = pid + 1 >= this.pidLimit ? FIRST_PID : pid + 1;
-      if (this.find(pid) === null) return pid;
-    }
-    return -EAGAIN;
-  }
-
   /** fork(2): the child has the parent's descriptors, directory, mask and dispositions. null: no pid is free. */
   forked(parent: Process): Process | null {
-    const pid = this.#freePid();
+    const pid = this.#pids.take(this.faults, this.pidLimit, this.bootMs(), (n) => this.find(n) !== null);
     if (pid < 0) return null;
     const p = new Process(pid, parent, parent.cwd, this.bootMs());
     for (let i = 0; i < parent.descriptors.length; i++) {
@@ -330,8 +318,7 @@ export class World {
   /** Removes a zombie. */
   reap(p: Process): void {
     p.state = "gone";
-    // No kernel gives a number away again within a second of its last use.
-    this.#freedPid = this.bootMs() - p.startedAt > REUSE_MS ? p.pid : 0;
+    this.#pids.free(p.pid);
     remove(this.processes, p);
     if (p.parent !== null) remove(p.parent.children, p);
   }
@@ -395,6 +382,6 @@ export class World {
     this.bootNumber++;
     this.bootedUs = this.us - 1000000;
     this.suspendedUs = 0;
-    this.#nextPid = FIRST_PID;
+    this.#pids.reset();
   }
 }
