@@ -58,18 +58,40 @@ static char **g_argv;
 int __real_main(int, char **, char **);
 int __wrap_main(int, char **, char **);
 static sigset_t g_mask; /* what the process was born with */
+
+/* The second program, src/main-chpst.ts, and the names it is called by; one
+ * may have a `d` in front. */
+#define OPTIONAL __attribute__((weak, visibility("hidden")))
+int chpst_main(int, char **) OPTIONAL;
+void heap_small(void) OPTIONAL;
+static int is_chpst(const char *path) {
+  static const char names[][12] = {"chpst", "envdir", "envuidgid", "pgrphack", "setlock", "setuidgid", "softlimit"};
+  const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    if (strcmp(name, names[i]) == 0 || (*name == 'd' && strcmp(name + 1, names[i]) == 0)) return 1;
+  return 0;
+}
+
 int __wrap_main(int c, char **v, char **e) {
   g_argc = c;
   g_argv = v;
+  if (chpst_main && c > 0 && is_chpst(v[0])) {
+    if (heap_small) heap_small();
+    return chpst_main(c, v);
+  }
   sigprocmask(SIG_BLOCK, 0, &g_mask);
   return __real_main(c, v, e);
 }
 
+/* The runtime sets up a buffer for a standard output it is never asked for. */
+int __wrap_setvbuf(void *, char *, int, size_t);
+int __wrap_setvbuf(void *f, char *b, int mode, size_t n) { (void)f; (void)b; (void)mode; (void)n; return 0; }
+
 /* upkeep_heap.c and upkeep.ld, where they are linked. */
-void heap_seal(void) __attribute__((weak));
-void heap_fresh(void) __attribute__((weak));
-void heap_drop(void) __attribute__((weak));
-extern uint8_t runtime_state[] __attribute__((weak)), runtime_state_end[] __attribute__((weak));
+void heap_seal(void) OPTIONAL;
+void heap_fresh(void) OPTIONAL;
+void heap_drop(void) OPTIONAL;
+extern uint8_t runtime_state[] OPTIONAL, runtime_state_end[] OPTIONAL;
 
 static void put32(const uint8_t *b, size_t at, uint32_t v) { memcpy(OUT(b) + at, &v, 4); }
 static void put64(const uint8_t *b, size_t at, uint64_t v) { memcpy(OUT(b) + at, &v, 8); }
@@ -575,6 +597,17 @@ int32_t k_spawn(double dir, const uint8_t *p, size_t pn, const uint8_t *av, size
   return (int32_t)pid;
 }
 /* execve(2); keep != 0 passes the process's own environment. */
+/* Becomes the second program, in this process, with these words; does not return. */
+int32_t k_chpst(const uint8_t *av, size_t n) {
+  if (!chpst_main) return -ENOSYS;
+  char **argv = malloc((count_items(av, n) + 1) * sizeof *argv);
+  if (!argv) return -ENOMEM;
+  point_items(argv, av, n);
+  g_argc = (int)count_items(av, n);
+  g_argv = argv;
+  _exit(chpst_main(g_argc, argv));
+}
+
 int32_t k_exec(const uint8_t *p, size_t pn, const uint8_t *av, size_t an, const uint8_t *ev, size_t en, double keep) {
   PATH(path, p, pn);
   char **argv = malloc((count_items(av, an) + 1) * sizeof *argv);

@@ -1,6 +1,5 @@
 /** Multi-call: the name the program was called by selects the command. */
 import { ascii, item } from "./base/bytes.ts";
-import { chpst } from "./commands/chpst.ts";
 import { commandName } from "./commands/command-name.ts";
 import { runit } from "./commands/runit.ts";
 import { runitInit } from "./commands/runit-init.ts";
@@ -14,7 +13,7 @@ import { upkeepInit } from "./commands/upkeep-init.ts";
 import { utmpset } from "./commands/utmpset.ts";
 import { NativeKernel } from "./kernel/native.ts";
 import { complain } from "./kernel/output.ts";
-import { programArguments } from "./kernel/self.ts";
+import { becomeChpst, programArguments } from "./kernel/self.ts";
 
 const kernel = new NativeKernel();
 
@@ -46,7 +45,7 @@ function dispatch(name: string, argv: readonly Uint8Array[]): number {
     case "setlock":
     case "setuidgid":
     case "softlimit":
-      return chpst(kernel, argv);
+      return becomeChpst(argv);
     case "utmpset":
       return utmpset(kernel, argv);
     default:

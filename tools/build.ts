@@ -21,7 +21,7 @@ import {
 } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { BUILD, compile, ROOT, type Target } from "./compile.ts";
+import { BUILD, compile, type Program, ROOT, type Target } from "./compile.ts";
 import { programFiles } from "./ffi.ts";
 
 export const NAMES = [
@@ -42,6 +42,17 @@ export const NAMES = [
   "utmpset",
 ];
 
+/**
+ * The executable is two programs. chpst and its short forms stand in front of
+ * nearly every service, for a fraction of a millisecond; as a program of their
+ * own they run no initialisers but their own, and lie together in memory.
+ * native/upkeep_sys.c decides by the name which one runs.
+ */
+export const PROGRAMS: readonly Program[] = [
+  { main: "src/main.ts", name: "upkeep" },
+  { main: "src/main-chpst.ts", name: "chpst", entry: "chpst_main" },
+];
+
 const RELEASE: Target = {
   compiler: "musl-gcc",
   flags: [
@@ -56,6 +67,7 @@ const RELEASE: Target = {
     "-fno-strict-aliasing",
     "-fno-asynchronous-unwind-tables",
     "-fno-stack-protector",
+    "-fno-pie",
   ],
   directory: join(BUILD, "release"),
   env: { SCRIPTC_TARGET: "x86_64-linux-musl" },
@@ -69,7 +81,10 @@ const LAYOUT = "native/upkeep.ld";
 const LINK = [
   "-static",
   "-s",
+  // Without the compiler's start files, which have nothing to do here but a page to touch.
+  "-nostartfiles",
   "-Wl,--wrap=main",
+  "-Wl,--wrap=setvbuf",
   "-Wl,--build-id=none",
   "-Wl,-z,noseparate-code",
   "-Wl,-z,norelro",
@@ -78,24 +93,26 @@ const LINK = [
 ];
 
 /** Of everything a build depends on: an equal one need not be made again. */
-function inputsHash(main: string): string {
+function inputsHash(programs: readonly Program[]): string {
   const hash = createHash("sha256").update([...RELEASE.flags, ...LINK].join(" "));
-  const files = [...programFiles(join(ROOT, main)), ...[...NATIVE, LAYOUT].map((file) => join(ROOT, file))];
+  const sources = programs.flatMap(({ main }) => programFiles(join(ROOT, main)));
+  const files = [...new Set(sources), ...[...NATIVE, LAYOUT].map((file) => join(ROOT, file))];
   const tools = ["tools/build.ts", "tools/compile.ts", "tools/ffi.ts", "package-lock.json"].map((file) => join(ROOT, file));
   for (const file of [...files, ...tools.filter((file) => existsSync(file))])
     hash.update(file.slice(ROOT.length)).update(readFileSync(file));
   return hash.digest("hex");
 }
 
-export async function buildRelease(main: string, out: string): Promise<void> {
+export async function buildRelease(programs: readonly Program[], out: string): Promise<void> {
   const name = basename(out);
   const stamp = join(BUILD, `${name}.inputs`);
-  const inputs = inputsHash(main);
+  const inputs = inputsHash(programs);
   if (existsSync(out) && existsSync(stamp) && readFileSync(stamp, "utf8") === `${inputs} ${out}`) return;
-  const objects = await compile(main, name, NATIVE, RELEASE);
+  const objects = await compile(programs, NATIVE, RELEASE);
   mkdirSync(dirname(out), { recursive: true });
   const fresh = join(BUILD, name);
-  execFileSync(RELEASE.compiler, [...LINK, ...objects, "-lm", "-o", fresh], { cwd: ROOT, stdio: "inherit" });
+  const start = execFileSync(RELEASE.compiler, ["-print-file-name=crt1.o"], { encoding: "utf8" }).trim();
+  execFileSync(RELEASE.compiler, [...LINK, start, ...objects, "-lm", "-o", fresh], { cwd: ROOT, stdio: "inherit" });
   install(fresh, out);
   writeFileSync(stamp, `${inputs} ${out}`);
 }
@@ -122,7 +139,7 @@ if (process.argv[1] === import.meta.filename) {
     options: { main: { type: "string" }, out: { type: "string" } },
   });
   const out = resolve(values.out ?? join(ROOT, "dist/bin/upkeep"));
-  await buildRelease(values.main ?? "src/main.ts", out);
+  await buildRelease(values.main === undefined ? PROGRAMS : [{ main: values.main, name: basename(out) }], out);
   if (values.main === undefined) linkNames(dirname(out));
   process.stdout.write(`${out}: ${statSync(out).size} bytes\n`);
 }

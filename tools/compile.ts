@@ -87,24 +87,39 @@ async function pairs<T, R>(all: readonly T[], work: (item: T) => Promise<R>): Pr
   return results;
 }
 
-/** Every object of a program: `main` in C, the C files `own`, and the runtime. */
-export async function compile(main: string, name: string, own: readonly string[], target: Target): Promise<string[]> {
-  mkdirSync(target.directory, { recursive: true });
-  const ffi = prepareForeign(main, name);
-  const program = join(target.directory, `${name}.c`);
-  scriptc(main, ["--backend", "c", "--emit=c", "--ffi", ffi, "-o", program], target.env);
-  const { root, version, sources } = runtime(main, name, ffi, target);
-  // No path of this machine gets into the program.
-  const plain = [...target.flags, `-ffile-prefix-map=${ROOT}/=`, `-ffile-prefix-map=${root}/=`];
-  const foreign = [...plain, "-w", ...["src", "vendor/ryu", "vendor/quickjs-ng"].map((dir) => `-I${join(root, dir)}`)];
-  const strict = [...plain, "-Wall", "-Wextra", "-Werror", `-I${BUILD}`];
-  const stamp = readFileSync(join(BUILD, "upkeep_sys.h"), "utf8");
-  return pairs(
-    [
-      { source: program, flags: foreign, stamp: version },
-      ...own.map((file) => ({ source: join(ROOT, file), flags: strict, stamp })),
-      ...sources.map((file) => ({ source: join(root, file), flags: foreign, stamp: version })),
-    ],
-    ({ source, flags, stamp }) => object(source, flags, stamp, target),
+/** A TypeScript program; `entry`: what its C main is called instead, where it is the second one in an executable. */
+export type Program = { readonly main: string; readonly name: string; readonly entry?: string };
+
+/** String literals are never written to (their count says so), but the compiler has them as variables: each would be a private page. */
+function literalsConstant(file: string): void {
+  const c = readFileSync(file, "utf8");
+  writeFileSync(
+    file,
+    c.replace(/^static struct (?=\{ size_t rc; size_t len; size_t cap; char data\[)/gm, "static const struct "),
   );
+}
+
+type Source = { readonly source: string; readonly flags: readonly string[]; readonly stamp: string };
+
+/** Every object of an executable: the programs in C, the C files `own`, and the runtime. */
+export async function compile(programs: readonly Program[], own: readonly string[], target: Target): Promise<string[]> {
+  mkdirSync(target.directory, { recursive: true });
+  const sources = new Map<string, Source>();
+  const add = (source: Source): unknown => sources.set(source.source, source);
+  for (const { main, name, entry } of programs) {
+    const ffi = prepareForeign(main, name);
+    const program = join(target.directory, `${name}.c`);
+    scriptc(main, ["--backend", "c", "--emit=c", "--ffi", ffi, "-o", program], target.env);
+    literalsConstant(program);
+    const { root, version, sources: files } = runtime(main, name, ffi, target);
+    // No path of this machine gets into the program.
+    const plain = [...target.flags, `-ffile-prefix-map=${ROOT}/=`, `-ffile-prefix-map=${root}/=`];
+    const foreign = [...plain, "-w", ...["src", "vendor/ryu", "vendor/quickjs-ng"].map((dir) => `-I${join(root, dir)}`)];
+    const strict = [...plain, "-Wall", "-Wextra", "-Werror", `-I${BUILD}`];
+    const stamp = readFileSync(join(BUILD, "upkeep_sys.h"), "utf8");
+    add({ source: program, flags: entry === undefined ? foreign : [...foreign, `-Dmain=${entry}`], stamp: version });
+    for (const file of own) add({ source: join(ROOT, file), flags: strict, stamp });
+    for (const file of files) add({ source: join(root, file), flags: foreign, stamp: version });
+  }
+  return pairs([...sources.values()], ({ source, flags, stamp }) => object(source, flags, stamp, target));
 }

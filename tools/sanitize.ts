@@ -12,7 +12,7 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { chmodSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { linkNames } from "./build.ts";
+import { linkNames, PROGRAMS } from "./build.ts";
 import { BUILD, compile, ROOT } from "./compile.ts";
 
 const OUT = join(ROOT, "dist/sanitize");
@@ -37,7 +37,7 @@ const FLAGS = [
 async function build(): Promise<void> {
   mkdirSync(OUT, { recursive: true });
   const target = { compiler: "gcc", flags: FLAGS, directory: join(BUILD, "sanitize"), env: {} };
-  const objects = await compile("src/main.ts", "upkeep", ["native/upkeep_sys.c", "tools/audit.c"], target);
+  const objects = await compile(PROGRAMS, ["native/upkeep_sys.c", "tools/audit.c"], target);
   const wraps = ["main", "k_exit", "_Exit"].map((name) => `-Wl,--wrap=${name}`);
   const out = join(OUT, "upkeep");
   execFileSync("gcc", [...FLAGS, ...wraps, "-Wl,--gc-sections", ...objects, "-lm", "-o", `${out}.new`], { stdio: "inherit" });

@@ -24,7 +24,7 @@ export function chpst(kernel: Kernel, argv: readonly Uint8Array[]): number {
 
 function change(kernel: Kernel, changes: ProcessChanges): number {
   const changer = new ProcessChanger(kernel, changes);
-  const failure = changer.prepare() ?? changer.apply() ?? run(changes, changer);
+  const failure = changer.prepare() || changer.apply() || run(changes, changer);
   const lock = changes.lock;
   if (lock !== null && lock.silent) return 0;
   // compat: "chpst" under every name; blackbox/chpst-aliases.

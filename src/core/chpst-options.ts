@@ -13,12 +13,27 @@ import { type ParsedChanges, ProcessChanges } from "./process-changes.ts";
 const TWO_TO_32 = 4294967296;
 const D = 100;
 
-const CHPST_SYNOPSIS =
-  " [-vVP012] [-u user[:group]] [-U user[:group]] [-b argv0] [-e dir] [-/ root] [-C pwd] [-n nice] [-l|-L lock]" +
-  " [-m n] [-d n] [-o n] [-p n] [-f n] [-c n] [-t n] prog";
-const SOFTLIMIT_SYNOPSIS =
-  " [-a allbytes] [-c corebytes] [-d databytes] [-f filebytes] [-l lockbytes] [-m membytes] [-o openfiles]" +
-  " [-p processes] [-r residentbytes] [-s stackbytes] [-t cpusecs] child";
+/** Which usage text; it is put together only when it is asked for. */
+type Synopsis = "chpst" | "softlimit" | "setlock" | " child" | " dir child" | " account child";
+
+function synopsisText(synopsis: Synopsis): string {
+  switch (synopsis) {
+    case "chpst":
+      return (
+        " [-vVP012] [-u user[:group]] [-U user[:group]] [-b argv0] [-e dir] [-/ root] [-C pwd] [-n nice] [-l|-L lock]" +
+        " [-m n] [-d n] [-o n] [-p n] [-f n] [-c n] [-t n] prog"
+      );
+    case "softlimit":
+      return (
+        " [-a allbytes] [-c corebytes] [-d databytes] [-f filebytes] [-l lockbytes] [-m membytes] [-o openfiles]" +
+        " [-p processes] [-r residentbytes] [-s stackbytes] [-t cpusecs] child"
+      );
+    case "setlock":
+      return " [ -nNxX ] file program [ arg ... ]";
+    default:
+      return synopsis;
+  }
+}
 
 /** What a step of parsing found wrong: the whole message, or "" when nothing is. */
 type Wrong = string;
@@ -61,8 +76,8 @@ class CommandLine {
     }
   }
 
-  #usage(synopsis: string): string {
-    return `usage: ${text(this.#name)}${synopsis}\n\n`;
+  #usage(synopsis: Synopsis): string {
+    return `usage: ${text(this.#name)}${synopsisText(synopsis)}\n\n`;
   }
 
   /** The program and its arguments start at word `at`; false when there are none. */
@@ -72,7 +87,7 @@ class CommandLine {
   }
 
   /** What getopt says of a step that is no option. */
-  #illegal(step: OptionStep, synopsis: string): Wrong {
+  #illegal(step: OptionStep, synopsis: Synopsis): Wrong {
     if (step.kind === "unknown") return `${text(this.#called)}: illegal option -- ${step.letter}\n${this.#usage(synopsis)}`;
     if (step.kind === "missing") {
       return `${text(this.#called)}: option requires an argument -- ${step.letter}\n${this.#usage(synopsis)}`;
@@ -90,7 +105,6 @@ class CommandLine {
   }
 
   #setlock(): Wrong {
-    const synopsis = " [ -nNxX ] file program [ arg ... ]";
     const options = new OptionReader(this.#argv, ascii("nNxX"));
     // compat: -n waits and -N does not, the reverse of daemontools; blackbox/chpst-aliases.
     let wait = false;
@@ -98,13 +112,13 @@ class CommandLine {
     for (;;) {
       const step = options.next();
       if (step.kind === "end") break;
-      if (step.kind !== "option") return this.#illegal(step, synopsis);
+      if (step.kind !== "option") return this.#illegal(step, "setlock");
       const letter = step.option.letter;
       if (letter === "n" || letter === "N") wait = letter === "n";
       else silent = letter === "x";
     }
     const path = options.takeWord();
-    if (path === null || !this.#program(options.at)) return this.#usage(synopsis);
+    if (path === null || !this.#program(options.at)) return this.#usage("setlock");
     this.changes.lock = { path, wait, silent };
     return "";
   }
@@ -114,38 +128,38 @@ class CommandLine {
     for (;;) {
       const long = options.longWord();
       if (long !== null) {
-        const wrong = this.#long(options, SOFTLIMIT_SYNOPSIS);
+        const wrong = this.#long(options, "softlimit");
         if (wrong !== "") return wrong;
         continue;
       }
       const step = options.next();
       if (step.kind === "end") break;
-      if (step.kind !== "option") return this.#illegal(step, SOFTLIMIT_SYNOPSIS);
+      if (step.kind !== "option") return this.#illegal(step, "softlimit");
       const value = step.option.value ?? EMPTY;
       const hard = value.length === 1 && byteAt(value, 0) === 61;
       const wrong = this.#limit(limitsOfSoftlimit(step.option.letter), hard ? ascii("18446744073709551615") : value);
       // compat: a bad number prints chpst's usage under this name; blackbox/chpst-aliases.
       if (wrong !== "") return wrong;
     }
-    return this.#program(options.at) ? "" : this.#usage(SOFTLIMIT_SYNOPSIS);
+    return this.#program(options.at) ? "" : this.#usage("softlimit");
   }
 
   #chpst(): Wrong {
     const options = new OptionReader(this.#argv, ascii("u:U:b:e:m:d:o:p:f:c:r:t:/:C:n:l:L:vP012V"));
     for (;;) {
       if (options.longWord() !== null) {
-        const wrong = this.#long(options, CHPST_SYNOPSIS);
+        const wrong = this.#long(options, "chpst");
         if (wrong !== "") return wrong;
         continue;
       }
       const step = options.next();
       if (step.kind === "end") break;
-      if (step.kind !== "option") return this.#illegal(step, CHPST_SYNOPSIS);
+      if (step.kind !== "option") return this.#illegal(step, "chpst");
       const value = step.option.value;
       const wrong = value === null ? this.#flag(step.option.letter) : this.#value(step.option.letter, value);
       if (wrong !== "") return wrong;
     }
-    if (!this.#program(options.at)) return this.#usage(CHPST_SYNOPSIS);
+    if (!this.#program(options.at)) return this.#usage("chpst");
     return this.#contradiction();
   }
 
@@ -167,7 +181,7 @@ class CommandLine {
         this.changes.closeError = true;
         return "";
       default:
-        return `${ID_LINE}${this.#usage(CHPST_SYNOPSIS)}`;
+        return `${ID_LINE}${this.#usage("chpst")}`;
     }
   }
 
@@ -195,7 +209,7 @@ class CommandLine {
         return this.#nice(value);
       case "l":
       case "L":
-        if (this.changes.lock !== null) return this.#usage(CHPST_SYNOPSIS);
+        if (this.changes.lock !== null) return this.#usage("chpst");
         this.changes.lock = { path: value, wait: letter === "l", silent: false };
         return "";
       default:
@@ -222,15 +236,15 @@ class CommandLine {
   }
 
   #badNumber(tooLarge: boolean, value: Uint8Array): Wrong {
-    return tooLarge ? `chpst: fatal: number too large: ${text(value)}\n` : this.#usage(CHPST_SYNOPSIS);
+    return tooLarge ? `chpst: fatal: number too large: ${text(value)}\n` : this.#usage("chpst");
   }
 
   /** A long option, --name, --name=value or --name value; the reader stands on it. */
-  #long(options: OptionReader, synopsis: string): Wrong {
+  #long(options: OptionReader, synopsis: Synopsis): Wrong {
     const word = text(options.takeWord() ?? EMPTY).slice(2);
     const equals = word.indexOf("=");
     const name = equals < 0 ? word : word.slice(0, equals);
-    const kind = synopsis === SOFTLIMIT_SYNOPSIS && !isLimitOption(name) ? "unknown" : longKind(name);
+    const kind = synopsis === "softlimit" && !isLimitOption(name) ? "unknown" : longKind(name);
     if (kind === "unknown") return `${text(this.#called)}: unknown option -- ${word}\n${this.#usage(synopsis)}`;
     if (kind === "flag") {
       if (equals >= 0) return `chpst: fatal: --${name} takes no value\n`;

@@ -5,9 +5,6 @@ import { parseId } from "../formats/passwd.ts";
 import { type Limit, limitNamed } from "./limits.ts";
 import type { Scheduling } from "./process-changes.ts";
 
-const SIGNALS =
-  "HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT STOP TSTP TTIN TTOU URG XCPU " +
-  "XFSZ VTALRM PROF WINCH IO PWR SYS";
 const SIGNAL_MAX = 64;
 const PROCESSOR_MAX = 8191;
 const IO_CLASS_SHIFT = 13;
@@ -33,10 +30,18 @@ export function parseUmask(s: string): number | null {
   return value > 0o777 ? null : value;
 }
 
+/** The names of signals from 1 on. */
+function signals(): readonly string[] {
+  const names =
+    "HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT STOP TSTP TTIN TTOU URG XCPU " +
+    "XFSZ VTALRM PROF WINCH IO PWR SYS";
+  return names.split(" ");
+}
+
 /** A signal by name, with SIG in front or not, or by number. */
 export function parseSignal(s: string): number | null {
   const name = s.toUpperCase();
-  const known = SIGNALS.split(" ").indexOf(name.startsWith("SIG") ? name.slice(3) : name);
+  const known = signals().indexOf(name.startsWith("SIG") ? name.slice(3) : name);
   return known >= 0 ? known + 1 : parseInteger(s, 1, SIGNAL_MAX);
 }
 

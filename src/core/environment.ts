@@ -6,14 +6,15 @@
  * ten thousand variables and changes of as many stay linear: the changes are
  * kept in a hash table by name, and the environment is copied in one pass.
  */
-import { indexOf } from "../base/bytes.ts";
+import { EMPTY } from "../base/bytes.ts";
+import { findByte } from "../kernel/memory.ts";
 
 const EQUALS = 61;
 const SLOTS_MIN = 16;
 
 /** Length of the name in an entry: up to its first `=`, or all of it. */
 function nameLength(entry: Uint8Array): number {
-  const at = indexOf(entry, EQUALS, 0);
+  const at = findByte(entry, 0, EQUALS);
   return at < 0 ? entry.length : at;
 }
 
@@ -29,6 +30,8 @@ export class EnvironmentChanges {
   #nameLengths: number[] = [];
   /** Index of an entry + 1, or 0; open addressing, a power of two long. */
   #slots: number[] = [];
+  /** Which bytes the names begin with: most entries of an environment need no further look. */
+  #initials: Uint8Array = EMPTY;
 
   get isEmpty(): boolean {
     return this.#entries.length === 0;
@@ -47,6 +50,9 @@ export class EnvironmentChanges {
     this.#entries.push(entry);
     this.#nameLengths.push(length);
     this.#slots[slot] = this.#entries.length;
+    // An entry without a name begins with = or, being empty, with the NUL behind it.
+    this.#initials[length > 0 ? entry[0]! : EQUALS] = 1;
+    if (length === 0) this.#initials[0] = 1;
   }
 
   /** The environment (a block of NUL-terminated entries) with the changes made; what is set stands at its end. */
@@ -74,10 +80,9 @@ export class EnvironmentChanges {
     let from = 0;
     let start = 0;
     while (start < environment.length) {
-      const nul = indexOf(environment, 0, start);
+      const nul = findByte(environment, start, 0);
       const end = nul < 0 ? environment.length : nul;
-      const entry = environment.subarray(start, end);
-      if (this.#slots[this.#slot(entry.subarray(0, nameLength(entry)))]! > 0) {
+      if (this.#initials[environment[start]!]! > 0 && this.#names(environment.subarray(start, end))) {
         out.set(environment.subarray(from, start), to);
         to += start - from;
         from = end + 1;
@@ -89,6 +94,11 @@ export class EnvironmentChanges {
       to += environment.length - from;
     }
     return to;
+  }
+
+  /** Whether there is a change for the entry's name. */
+  #names(entry: Uint8Array): boolean {
+    return this.#slots[this.#slot(entry.subarray(0, nameLength(entry)))]! > 0;
   }
 
   /** The slot that holds the change of this name, or the free one where it would be. */
@@ -110,6 +120,7 @@ export class EnvironmentChanges {
   }
 
   #grow(): void {
+    if (this.#initials.length === 0) this.#initials = new Uint8Array(256);
     const size = this.#slots.length === 0 ? SLOTS_MIN : this.#slots.length * 2;
     this.#slots = [];
     for (let i = 0; i < size; i++) this.#slots.push(0);

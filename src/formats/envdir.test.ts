@@ -1,4 +1,5 @@
 /** An environment directory's files, and what becomes of an environment by them. */
+import "../../test/support/memory.ts";
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Garbage } from "../../test/support/garbage.ts";

@@ -1,4 +1,5 @@
 /** passwd(5) and group(5): what is an entry, and that nothing in such a file can break the parser. */
+import "../../test/support/memory.ts";
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Garbage } from "../../test/support/garbage.ts";

@@ -7,6 +7,7 @@
  * skipped, as the C library does; numbers are digits only and fit 32 bits.
  */
 import { byteAt, indexOf } from "../base/bytes.ts";
+import { findByte } from "../kernel/memory.ts";
 
 export type User = { readonly name: Uint8Array; readonly uid: number; readonly gid: number };
 
@@ -80,7 +81,7 @@ export class Lines {
     const file = this.#file;
     while (this.#at < file.length) {
       const start = skipBlanks(file, this.#at);
-      const newline = indexOf(file, NEWLINE, start);
+      const newline = findByte(file, start, NEWLINE);
       const end = newline < 0 ? file.length : newline;
       this.#at = end + 1;
       if (this.#name === null || isNamed(file, start, this.#name)) return file.subarray(start, end);
@@ -89,11 +90,11 @@ export class Lines {
   }
 }
 
-function parseUser(line: Uint8Array): User | null {
-  const name = field(line, 0);
+/** `line` bears the name. */
+function parseUser(line: Uint8Array, name: Uint8Array): User | null {
   const uidField = field(line, 2);
   const gidField = field(line, 3);
-  if (name === null || uidField === null || gidField === null || !isEntryName(name)) return null;
+  if (uidField === null || gidField === null) return null;
   const uid = parseId(uidField);
   const gid = parseId(gidField);
   return uid === null || gid === null ? null : { name, uid, gid };
@@ -104,7 +105,7 @@ export function findUser(file: Uint8Array, name: Uint8Array): User | null {
   if (!isEntryName(name)) return null;
   const lines = new Lines(file, name);
   for (let line = lines.next(); line !== null; line = lines.next()) {
-    const user = parseUser(line);
+    const user = parseUser(line, name);
     if (user !== null) return user;
   }
   return null;

@@ -14,10 +14,11 @@ const CAPABILITY_MAX = 63;
 const AMBIENT_RAISE = 2;
 const AMBIENT_LOWER = 3;
 
-type Failure = string | null;
+/** "" when there is none. */
+type Failure = string;
 
 function failed(what: string, result: number): Failure {
-  return result < 0 ? `unable to ${what} capabilities: ${errorText(-result)}` : null;
+  return result < 0 ? `unable to ${what} capabilities: ${errorText(-result)}` : "";
 }
 
 function has(set: Number64, n: number): boolean {
@@ -46,9 +47,9 @@ export function dropFromBounding(drop: Number64 | null, keep: Number64 | null): 
     if (there < 0) break; // The kernel knows no more.
     if (there === 0 || has(stay, n)) continue;
     const failure = failed("drop", processControl(PR_CAPBSET_DROP, n, 0));
-    if (failure !== null) return failure;
+    if (failure !== "") return failure;
   }
-  return null;
+  return "";
 }
 
 /** Lets setuid(2) leave the permitted set alone. exec ends that. */
@@ -61,13 +62,13 @@ export function limitCapabilities(drop: Number64 | null, keep: Number64 | null):
   const stay = allowed(drop, keep);
   const sets = new Capabilities();
   const read = failed("read", sets.read());
-  if (read !== null) return read;
-  if (keep === null) return lowerAmbient(stay) ?? removeInheritable(sets, stay);
+  if (read !== "") return read;
+  if (keep === null) return lowerAmbient(stay) || removeInheritable(sets, stay);
   const wanted = isMax64(keep) ? and(stay, sets.permitted) : known(stay);
   sets.setPermitted(wanted);
   sets.setEffective(wanted);
   sets.setInheritable(wanted);
-  return failed("keep", sets.write()) ?? raiseAmbient(wanted);
+  return failed("keep", sets.write()) || raiseAmbient(wanted);
 }
 
 /** Without what this kernel does not have ("all" has every bit). */
@@ -87,7 +88,7 @@ function lowerAmbient(stay: Number64): Failure {
     const result = has(stay, n) ? 0 : processControl(PR_CAP_AMBIENT, AMBIENT_LOWER, n);
     if (result < 0) return failed("drop", result);
   }
-  return null;
+  return "";
 }
 
 function removeInheritable(sets: Capabilities, stay: Number64): Failure {
@@ -100,5 +101,5 @@ function raiseAmbient(wanted: Number64): Failure {
     const result = has(wanted, n) ? processControl(PR_CAP_AMBIENT, AMBIENT_RAISE, n) : 0;
     if (result < 0) return failed("keep", result);
   }
-  return null;
+  return "";
 }

@@ -9,7 +9,7 @@
  * this process is touched before all of the first part, and nothing but the
  * lock file and /proc/self/oom_score_adj at all.
  *
- * A step returns null when it is done, or the message that ends the program.
+ * A step returns "" when it is done, or the message that ends the program.
  */
 import { ascii, text } from "../base/bytes.ts";
 import { errorText } from "../base/error-text.ts";
@@ -38,13 +38,14 @@ import { Accounts, type Ids } from "./accounts.ts";
 import { dropFromBounding, keepThroughSetuid, limitCapabilities } from "./capabilities.ts";
 import { readEnvironmentDirectory } from "./environment-directory.ts";
 
-type Failure = string | null;
+/** "" when there is none. */
+type Failure = string;
 
 /** Where messages go while they can: a copy of standard error lies beyond the descriptors a program expects. */
 const SPARE_FD_MIN = 10;
 
 function failed(result: number, what: string): Failure {
-  return result < 0 ? `unable to ${what}: ${errorText(-result)}` : null;
+  return result < 0 ? `unable to ${what}: ${errorText(-result)}` : "";
 }
 
 export class ProcessChanger {
@@ -65,27 +66,27 @@ export class ProcessChanger {
     const changes = this.#changes;
     if (changes.environment !== null) {
       const failure = readEnvironmentDirectory(this.#kernel, changes.environment, changes.verbose, this.environment);
-      if (failure !== null) return failure;
+      if (failure !== "") return failure;
     }
     // Before the root changes: there may be no /proc in the new one.
     const score = changes.oomScore;
-    return (score === null ? null : this.#oomScore(score)) ?? this.#enter() ?? this.#lookUp();
+    return (score === null ? "" : this.#oomScore(score)) || this.#enter() || this.#lookUp();
   }
 
   /** Everything else; what may be refused for want of rights comes before the user changes. */
   apply(): Failure {
-    return this.#session() ?? this.#schedule() ?? this.#rights() ?? this.#lock() ?? this.#last();
+    return this.#session() || this.#schedule() || this.#rights() || this.#lock() || this.#last();
   }
 
   #enter(): Failure {
     const { root, directory } = this.#changes;
     if (root !== null) {
       const failure =
-        failed(this.#kernel.chdir(root), `change directory: ${text(root)}`) ??
+        failed(this.#kernel.chdir(root), `change directory: ${text(root)}`) ||
         failed(credentials.changeRoot(ascii(".")), "change root directory");
-      if (failure !== null) return failure;
+      if (failure !== "") return failure;
     }
-    return directory === null ? null : failed(this.#kernel.chdir(directory), `change directory: ${text(directory)}`);
+    return directory === null ? "" : failed(this.#kernel.chdir(directory), `change directory: ${text(directory)}`);
   }
 
   #lookUp(): Failure {
@@ -103,7 +104,7 @@ export class ProcessChanger {
       if (found.kind === "failed") return found.message;
       this.#ids = found.ids;
     }
-    return null;
+    return "";
   }
 
   #oomScore(score: number): Failure {
@@ -118,21 +119,21 @@ export class ProcessChanger {
   #session(): Failure {
     // compat: with -P a failure is ignored: the process leads a group already; blackbox/chpst.
     const result = this.#changes.newSession || this.#changes.tryNewSession ? this.#kernel.setsid() : 0;
-    return this.#changes.newSession ? failed(result, "create a new session") : null;
+    return this.#changes.newSession ? failed(result, "create a new session") : "";
   }
 
   #schedule(): Failure {
     const { niceBy, nice, ioPriority, scheduling, processors } = this.#changes;
     if (niceBy !== 0) {
       const failure = failed(credentials.addNice(niceBy), "set nice level");
-      if (failure !== null) return failure;
+      if (failure !== "") return failure;
     }
     const policy = scheduling === null ? 0 : credentials.setScheduler(scheduling.policy, scheduling.priority);
     return (
-      (nice === null ? null : failed(credentials.setNice(nice), "set nice level")) ??
-      (ioPriority === null ? null : failed(credentials.setIoPriority(ioPriority), "set io priority")) ??
-      failed(policy, "set scheduling policy") ??
-      (processors === null ? null : failed(credentials.setProcessors(processors), "set processors"))
+      (nice === null ? "" : failed(credentials.setNice(nice), "set nice level")) ||
+      (ioPriority === null ? "" : failed(credentials.setIoPriority(ioPriority), "set io priority")) ||
+      failed(policy, "set scheduling policy") ||
+      (processors === null ? "" : failed(credentials.setProcessors(processors), "set processors"))
     );
   }
 
@@ -142,28 +143,28 @@ export class ProcessChanger {
     const ids = this.#ids;
     if (this.#changes.hardLimits) {
       const failure = this.#hardLimits();
-      if (failure !== null) return failure;
+      if (failure !== "") return failure;
     }
     const restricts = drop !== null || keep !== null;
     return (
-      (restricts ? dropFromBounding(drop, keep) : null) ??
-      (keep !== null && ids !== null ? keepThroughSetuid() : null) ??
-      (ids === null ? null : becomeUser(ids)) ??
-      (restricts ? limitCapabilities(drop, keep) : null)
+      (restricts ? dropFromBounding(drop, keep) : "") ||
+      (keep !== null && ids !== null ? keepThroughSetuid() : "") ||
+      (ids === null ? "" : becomeUser(ids)) ||
+      (restricts ? limitCapabilities(drop, keep) : "")
     );
   }
 
   #lock(): Failure {
     const lock = this.#changes.lock;
-    return lock === null ? null : takeLock(this.#kernel, lock);
+    return lock === null ? "" : takeLock(this.#kernel, lock);
   }
 
   #last(): Failure {
     const changes = this.#changes;
     return (
-      (changes.noNewPrivileges ? failed(credentials.processControl(PR_SET_NO_NEW_PRIVS, 1, 0), "set no_new_privs") : null) ??
-      (changes.parentDeathSignal > 0 ? this.#parentDeath(changes.parentDeathSignal) : null) ??
-      this.#close() ??
+      (changes.noNewPrivileges ? failed(credentials.processControl(PR_SET_NO_NEW_PRIVS, 1, 0), "set no_new_privs") : "") ||
+      (changes.parentDeathSignal > 0 ? this.#parentDeath(changes.parentDeathSignal) : "") ||
+      this.#close() ||
       this.#softLimits()
     );
   }
@@ -172,7 +173,7 @@ export class ProcessChanger {
   #parentDeath(signal: number): Failure {
     const parent = this.#kernel.getppid();
     const failure = failed(credentials.processControl(PR_SET_PDEATHSIG, signal, 0), "set parent death signal");
-    if (failure === null && this.#kernel.getppid() !== parent) this.#kernel.kill(this.#kernel.getpid(), signal);
+    if (failure === "" && this.#kernel.getppid() !== parent) this.#kernel.kill(this.#kernel.getpid(), signal);
     return failure;
   }
 
@@ -184,9 +185,9 @@ export class ProcessChanger {
       if (copy >= 0) this.messages = copy;
     }
     return (
-      (closeInput ? failed(this.#kernel.close(0), "close stdin") : null) ??
-      (closeOutput ? failed(this.#kernel.close(1), "close stdout") : null) ??
-      (closeError ? failed(this.#kernel.close(2), "close stderr") : null)
+      (closeInput ? failed(this.#kernel.close(0), "close stdin") : "") ||
+      (closeOutput ? failed(this.#kernel.close(1), "close stdout") : "") ||
+      (closeError ? failed(this.#kernel.close(2), "close stderr") : "")
     );
   }
 
@@ -194,9 +195,9 @@ export class ProcessChanger {
     const limits = this.#changes.limits;
     for (let i = 0; i < limits.count; i++) {
       const failure = setSoft(limits.resource(i), limits.limit(i));
-      if (failure !== null) return failure;
+      if (failure !== "") return failure;
     }
-    return null;
+    return "";
   }
 
   /** While there may be the right to raise them. The soft limits follow last of all, so that none of them hits this process. */
@@ -204,17 +205,17 @@ export class ProcessChanger {
     const limits = this.#changes.limits;
     for (let i = 0; i < limits.count; i++) {
       const limit = limits.limit(i);
-      const failure = limit.atHard ? null : setHard(limits.resource(i), limit.value);
-      if (failure !== null) return failure;
+      const failure = limit.atHard ? "" : setHard(limits.resource(i), limit.value);
+      if (failure !== "") return failure;
     }
-    return null;
+    return "";
   }
 }
 
 function becomeUser(ids: Ids): Failure {
   return (
-    failed(credentials.setGroups(ids.groups), "setgroups") ??
-    failed(credentials.setGroup(ids.groups.length > 0 ? ids.groups[0]! : 0), "setgid") ??
+    failed(credentials.setGroups(ids.groups), "setgroups") ||
+    failed(credentials.setGroup(ids.groups.length > 0 ? ids.groups[0]! : 0), "setgid") ||
     failed(credentials.setUser(ids.uid), "setuid")
   );
 }
@@ -223,7 +224,7 @@ function becomeUser(ids: Ids): Failure {
 function takeLock(kernel: Kernel, lock: LockFile): Failure {
   const fd = kernel.open(AT_FDCWD, lock.path, O_WRONLY | O_NONBLOCK | O_APPEND | O_CREAT, 0o600);
   return (
-    failed(fd, `open lock: ${text(lock.path)}`) ??
+    failed(fd, `open lock: ${text(lock.path)}`) ||
     failed(kernel.flock(fd, lock.wait ? LOCK_EX : LOCK_EX | LOCK_NB), `lock: ${text(lock.path)}`)
   );
 }

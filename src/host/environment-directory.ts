@@ -15,13 +15,13 @@ const DOT = 46;
 /** The kernel takes no string beyond 128 KiB in an environment; a line that is far longer has no end. */
 const LINE_BYTES_MAX = 16 * 1024 * 1024;
 
-/** Adds what the directory says to `changes`; returns a message when it cannot, else null. Subdirectories warn when `verbose`. */
+/** Adds what the directory says to `changes`; returns a message when it cannot, else "". Subdirectories warn when `verbose`. */
 export function readEnvironmentDirectory(
   kernel: Kernel,
   directory: EnvironmentDirectory,
   verbose: boolean,
   changes: EnvironmentChanges,
-): string | null {
+): string {
   const shown = text(directory.path);
   const dir = kernel.open(AT_FDCWD, directory.path, O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC, 0);
   if (dir < 0) return `${openFailure(kernel, directory.path, -dir)}: ${shown}: ${errorText(-dir)}`;
@@ -32,10 +32,10 @@ export function readEnvironmentDirectory(
     const name = names[i]!;
     if (byteAt(name, 0) === DOT) continue;
     const failure = readVariable(kernel, dir, name, shown, directory.strict, verbose, changes);
-    if (failure !== null) return failure;
+    if (failure !== "") return failure;
   }
   kernel.close(dir);
-  return null;
+  return "";
 }
 
 /** Which step of runit's would have failed: entering the directory, or listing it. */
@@ -51,11 +51,11 @@ function readVariable(
   strict: boolean,
   verbose: boolean,
   changes: EnvironmentChanges,
-): string | null {
+): string {
   const content = readFileAt(kernel, dir, name, NEWLINE, LINE_BYTES_MAX);
   if (content.errno === 0) {
     changes.set(envdirEntry(name, content.bytes));
-    return null;
+    return "";
   }
   const failure = `unable to read ${shown}/${text(name)}: ${errorText(content.errno)}`;
   const isDirectory = content.errno === EISDIR && !strict;
@@ -63,5 +63,5 @@ function readVariable(
   const isGone = content.errno === ENOENT;
   if (!isDirectory && !isGone) return failure;
   if (isGone || verbose) complain(kernel, `chpst: warning: ${failure}\n`);
-  return null;
+  return "";
 }

@@ -1,7 +1,7 @@
 /**
  * Searching and copying in byte strings with the C library's own loops: the
  * compiled `for` needs 0.3-2.6 ns a byte, these a tenth. No system call, no
- * state: the one part of the kernel layer that core may use.
+ * state: the one part of the kernel layer that core and formats may use.
  */
 declare function kMemchr(b: Uint8Array, from: number, byte: number): number;
 declare function kCopy(to: Uint8Array, toAt: number, from: Uint8Array, fromAt: number, length: number): number;

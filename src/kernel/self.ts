@@ -14,6 +14,7 @@ declare function kCrashKeep(fd: number, keep: number): number;
 declare function kNoteDescriptors(): void;
 declare function kClosePrivate(a: number, b: number): void;
 declare function kClearMask(): void;
+declare function kChpst(av: Uint8Array): number;
 declare function kRest(fd: number, timeout: number): number;
 declare function kCloseRange(first: number, last: number): number;
 declare function kExec(p: Uint8Array, av: Uint8Array, ev: Uint8Array, keep: number): number;
@@ -156,4 +157,9 @@ export function setDescriptorLimit(limits: Uint8Array): void {
 /** execve(2) with our own environment: another image in this process. Returns only on failure, with -errno. */
 export function becomeProgram(path: Uint8Array, argv: readonly Uint8Array[]): number {
   return kExec(path, block(argv), EMPTY, 1);
+}
+
+/** Goes on as the executable's second program, chpst, with these words; returns only when there is none: -errno. */
+export function becomeChpst(argv: readonly Uint8Array[]): number {
+  return kChpst(block(argv));
 }

@@ -3,6 +3,7 @@
  * (those of the parsers under Node, which have their own tests) or refuses,
  * and never traps. UPKEEP_FUZZ=N makes N rounds instead of a few.
  */
+import "../support/memory.ts";
 import assert from "node:assert/strict";
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
