@@ -54,11 +54,17 @@ static unsigned class_of(size_t size) {
 
 static uint64_t *header(void *p) { return (uint64_t *)((uint8_t *)p - 8); }
 
-/* For a program that is gone in a moment: its first blocks come from here, where upkeep.ld puts them. */
+/* For a program that is gone in a moment: its first blocks fill the page of
+ * variables that upkeep.ld leaves unused behind `once_end`, then `small`, which
+ * begins in the rest of another such page. */
 static uint8_t small[20 * 1024] __attribute__((aligned(16)));
+static uint8_t *next, *next_end;
+extern uint8_t once_end[];
 void heap_small(void) {
-  chunk = small + 8;
-  chunk_end = small + sizeof small;
+  chunk = (uint8_t *)((uintptr_t)once_end | 15) + 9; /* 8 below a multiple of 16 */
+  chunk_end = (uint8_t *)((uintptr_t)once_end | (PAGE - 1)) + 1;
+  next = small + 8;
+  next_end = small + sizeof small;
 }
 
 static void *map(size_t size) {
@@ -78,6 +84,15 @@ static void *map_block(size_t size) {
 }
 
 static void *carve(size_t size) {
+  if (next && (size_t)(chunk_end - chunk) < size) {
+    if (size > SMALL && (size_t)(next_end - next) >= size) { /* The small ones still fill the rest. */
+      next += size;
+      return next - size;
+    }
+    chunk = next;
+    chunk_end = next_end;
+    next = 0;
+  }
   if (!chunk || (size_t)(chunk_end - chunk) < size) {
     uint8_t *p = map(CHUNK);
     if (!p) { errno = ENOMEM; return 0; }

@@ -72,11 +72,18 @@ static int is_chpst(const char *path) {
   return 0;
 }
 
+/* What a process does without that is gone in a moment: memory by the page, and the search for cycles in it. */
+extern size_t cycle_trigger OPTIONAL;
+static void become_brief(void) {
+  if (heap_small) heap_small();
+  if (&cycle_trigger) cycle_trigger = SIZE_MAX;
+}
+
 int __wrap_main(int c, char **v, char **e) {
   g_argc = c;
   g_argv = v;
   if (chpst_main && c > 0 && is_chpst(v[0])) {
-    if (heap_small) heap_small();
+    become_brief();
     return chpst_main(c, v);
   }
   sigprocmask(SIG_BLOCK, 0, &g_mask);

@@ -33,7 +33,8 @@ export function parseId(b: Uint8Array): number | null {
 export function isEntryName(name: Uint8Array): boolean {
   const first = byteAt(name, 0);
   if (first < 0 || first === 43 || first === 45 || first === 35 || first === 32 || first === 9) return false;
-  return indexOf(name, COLON, 0) < 0 && indexOf(name, NEWLINE, 0) < 0 && indexOf(name, 0, 0) < 0;
+  for (let i = 0; i < name.length; i++) if (name[i]! === COLON || name[i]! === NEWLINE || name[i]! === 0) return false;
+  return true;
 }
 
 /** Field k of a line, counted from 0; null when the line has fewer. */
@@ -79,13 +80,21 @@ export class Lines {
   /** The next line without its newline, or null at the end. */
   next(): Uint8Array | null {
     const file = this.#file;
-    while (this.#at < file.length) {
-      const start = skipBlanks(file, this.#at);
+    const name = this.#name;
+    const initial = name === null ? -1 : byteAt(name, 0);
+    let at = this.#at;
+    while (at < file.length) {
+      const c = file[at]!;
+      const start = c === 32 || c === 9 ? skipBlanks(file, at) : at;
       const newline = findByte(file, start, NEWLINE);
       const end = newline < 0 ? file.length : newline;
-      this.#at = end + 1;
-      if (this.#name === null || isNamed(file, start, this.#name)) return file.subarray(start, end);
+      at = end + 1;
+      if (name === null || (initial === byteAt(file, start) && isNamed(file, start, name))) {
+        this.#at = at;
+        return file.subarray(start, end);
+      }
     }
+    this.#at = at;
     return null;
   }
 }
