@@ -10,8 +10,8 @@
  * back. So a page counts for a child only once the child itself writes to it.
  *
  * A block is 8 bytes of header (its class), then the payload, 16-byte aligned.
- * Classes: multiples of 16 up to 512, then four steps to each doubling up to
- * 64 KiB; freed blocks wait in a list for their class.  Anything larger is
+ * Classes: multiples of 16 up to 528 (the runtime's lists begin with 512
+ * bytes), then four steps to each doubling up to 64 KiB; freed blocks wait in a list for their class.  Anything larger is
  * mapped and unmapped by itself.  Single-threaded, as upkeep is. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -23,7 +23,7 @@
 
 #include "upkeep_heap.h"
 
-#define SMALL 512u
+#define SMALL 528u
 #define LARGEST 65536u
 #define SMALL_CLASSES (SMALL / 16)
 #define CLASSES (SMALL_CLASSES + 28)
