@@ -128,7 +128,7 @@ function supervise(
   }
   const program = argv[0]!;
   const logFd = messages.title === null ? -1 : messages.title.readFd;
-  const again = concatLists([ascii("runsvdir"), recoveredWord([logFd, le64(limits, 0)])], argv.slice(1));
+  const again = concatLists([ascii("runsvdir"), recoveredWord([logFd, limits.length > 0 ? le64(limits, 0) : -1])], argv.slice(1));
   installRecovery(again, [logFd], program);
   process.begin();
   while (process.turn()) {

@@ -30,7 +30,7 @@ class Player {
   }
 
   list(now: number, ...items: readonly string[]): string[] {
-    return this.act(this.scan.listed(found(...items), true, instant(now)), now);
+    return this.act(this.scan.listed(found(...items), [], true, instant(now)), now);
   }
 
   ends(now: number, inode: number): string[] {
@@ -64,7 +64,7 @@ test("several names of one directory: one runsv, named after the first in order"
   // The same inode on another device is another directory.
   const scan = new Scan();
   const two = [...found("a=1"), { name: ascii("b"), dev: 2, ino: 1 }];
-  assert.deepEqual(shown(scan.listed(two, true, instant(0))), ["start a", "start b"]);
+  assert.deepEqual(shown(scan.listed(two, [], true, instant(0))), ["start a", "start b"]);
 });
 
 test("another name counts from the next start", () => {
@@ -98,7 +98,14 @@ test("what comes back while its runsv still stops waits for that end", () => {
 test("a directory that could not be read to its end: nothing is stopped", () => {
   const p = new Player();
   p.list(0, "a=1", "b=2");
-  assert.deepEqual(shown(p.scan.listed(found("c=3"), false, instant(10))), ["start c"]);
+  assert.deepEqual(shown(p.scan.listed(found("c=3"), [], false, instant(10))), ["start c"]);
+});
+
+test("a name nobody can tell anything about: its runsv stays, the others that are gone are stopped", () => {
+  const p = new Player();
+  p.list(0, "a=1", "b=2", "c=3");
+  assert.deepEqual(shown(p.scan.listed(found("b=2"), [ascii("a")], true, instant(10))), ["stop c"]);
+  assert.deepEqual(p.list(20, "b=2"), ["stop a"]);
 });
 
 test("a second lies between two starts of a runsv", () => {
@@ -114,9 +121,9 @@ test("a second lies between two starts of a runsv", () => {
 
 test("a start that fails is tried again in a second, unless the directory went", () => {
   const scan = new Scan();
-  for (const action of scan.listed(found("a=1", "b=2"), true, instant(0))) scan.startFailed(action.entry, instant(0));
+  for (const action of scan.listed(found("a=1", "b=2"), [], true, instant(0))) scan.startFailed(action.entry, instant(0));
   assert.equal(scan.deadline(), RESTART_MS);
-  assert.deepEqual(shown(scan.listed(found("b=2"), true, instant(10))), ["forget a"]);
+  assert.deepEqual(shown(scan.listed(found("b=2"), [], true, instant(10))), ["forget a"]);
   assert.deepEqual(shown(scan.due(instant(RESTART_MS))), ["start b"]);
 });
 

@@ -14,7 +14,7 @@
  *             When the directory comes back, the entry waits for that end, so
  *             that there never are two.
  */
-import { compare } from "../base/bytes.ts";
+import { compare, equal } from "../base/bytes.ts";
 import { after, earlier, type Instant, instant, NO_PID, type Pid } from "../base/units.ts";
 
 /** At least this long from one start of a runsv to the next. */
@@ -26,6 +26,11 @@ export type Found = { readonly name: Uint8Array; readonly dev: number; readonly 
 /** What an entry is known by. */
 export function entryKey(dev: number, ino: number): string {
   return `${dev}:${ino}`;
+}
+
+function contains(names: readonly Uint8Array[], name: Uint8Array): boolean {
+  for (let i = 0; i < names.length; i++) if (equal(names[i]!, name)) return true;
+  return false;
 }
 
 export class ScanEntry {
@@ -71,10 +76,11 @@ export class Scan {
 
   /**
    * A scan's result. `complete` false: the directory could not be read to the
-   * end, so what is missing may still be there.
+   * end, so what is missing may still be there. `unsure`: names of which nobody
+   * can tell what they are; an entry that has one stays as it is.
    */
-  listed(found: readonly Found[], complete: boolean, now: Instant): ScanAction[] {
-    for (let i = 0; i < this.#entries.length; i++) this.#entries[i]!.seen = false;
+  listed(found: readonly Found[], unsure: readonly Uint8Array[], complete: boolean, now: Instant): ScanAction[] {
+    for (let i = 0; i < this.#entries.length; i++) this.#entries[i]!.seen = contains(unsure, this.#entries[i]!.name);
     for (let i = 0; i < found.length; i++) this.#see(found[i]!);
     const actions: ScanAction[] = [];
     if (complete) this.#removeUnseen(actions);

@@ -175,6 +175,8 @@ export class Instance extends Part {
     this.#reactor.wakeAt(this, null);
     this.#reactor.unwatch(this.files.controlFd);
     this.#closeAdopted();
+    // The last try: what the files say stays.
+    if (this.#rewriteAt !== null) this.files.writeFiles(this.machine, unpackTai64n(this.files.record.label, 0));
     this.files.dropRecord();
     this.files.close();
   }

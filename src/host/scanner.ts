@@ -8,7 +8,18 @@ import { errorText } from "../base/error-text.ts";
 import { after, earlier, type Fd, type Instant, instant, pid } from "../base/units.ts";
 import { entryKey, type Found, Scan, type ScanAction, type ScanEntry } from "../core/scan.ts";
 import { ADOPT_BYTES, AdoptRecord } from "../formats/adopt.ts";
-import { AT_FDCWD, EPOLLIN, O_CLOEXEC, O_DIRECTORY, O_NONBLOCK, O_RDONLY, SIGTERM } from "../kernel/constants.ts";
+import {
+  AT_FDCWD,
+  ELOOP,
+  ENOENT,
+  ENOTDIR,
+  EPOLLIN,
+  O_CLOEXEC,
+  O_DIRECTORY,
+  O_NONBLOCK,
+  O_RDONLY,
+  SIGTERM,
+} from "../kernel/constants.ts";
 import { type Kernel, Stat } from "../kernel/kernel.ts";
 import { type BootId, bootId, procStat } from "../kernel/proc.ts";
 import { Part, type Reactor } from "../reactor.ts";
@@ -201,15 +212,22 @@ export class Scanner extends Part {
       this.#lookAt = after(now, AGAIN_MS);
     }
     const found: Found[] = [];
+    const unsure: Uint8Array[] = [];
     const stat = new Stat();
     for (let i = 0; i < listing.names.length; i++) {
       const name = listing.names[i]!;
       if (name.length === 0 || name[0]! === DOT) continue;
       const r = this.#kernel.stat(dir, name, 0, stat);
       if (r < 0) this.#output.warn(`unable to stat ${text(name)}: ${errorText(-r)}`);
-      else if (stat.isDirectory()) found.push({ name, dev: stat.dev, ino: stat.ino });
+      // compat: doc/differences.md, runsvdir-stat
+      if (r < 0 && r !== -ENOENT && r !== -ENOTDIR && r !== -ELOOP) unsure.push(name);
+      else if (r >= 0 && stat.isDirectory()) found.push({ name, dev: stat.dev, ino: stat.ino });
     }
-    this.#performIn(this.scan.listed(found, listing.errno === 0, now), dir, now);
+    if (unsure.length > 0) {
+      this.#check = true;
+      this.#lookAt = after(now, POLL_MS);
+    }
+    this.#performIn(this.scan.listed(found, unsure, listing.errno === 0, now), dir, now);
   }
 
   // ---- Acting ----

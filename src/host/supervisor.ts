@@ -14,7 +14,7 @@ import { after, type Fd, type Instant, NO_PID } from "../base/units.ts";
 import type { Command } from "../core/control.ts";
 import { Service } from "../core/service.ts";
 import { essentialNotice } from "../formats/essential-notice.ts";
-import { ENOENT, O_CLOEXEC } from "../kernel/constants.ts";
+import { EIO, ENOENT, ENOMEM, O_CLOEXEC } from "../kernel/constants.ts";
 import { type Kernel, type Move, Stat } from "../kernel/kernel.ts";
 import { complain } from "../kernel/output.ts";
 import { bootId } from "../kernel/proc.ts";
@@ -78,7 +78,9 @@ export class Supervisor extends InstanceOwner {
   open(inherited: Inherited, now: Instant): string | null {
     const k = this.#kernel;
     this.#notice = inherited.notice;
-    if (this.#hasLog())
+    const hasLog = this.#lookForLog();
+    if (hasLog < 0) return `unable to stat() ./log: ${errorText(-hasLog)}`;
+    if (hasLog > 0)
       this.log = new Instance(this.#reactor, this, new Service(this.#exists(ascii("log/down")) ? "down" : "up", true));
     const main = this.main.files;
     const problem = main.openAndLock(this.#directory, inherited.lock);
@@ -190,14 +192,17 @@ export class Supervisor extends InstanceOwner {
     return this.#kernel.stat(this.#directory, file, 0, new Stat()) >= 0;
   }
 
-  #hasLog(): boolean {
+  /** Whether there is a log service: 1, 0, or -errno when that cannot be told. */
+  #lookForLog(): number {
     const stat = new Stat();
     const r = this.#kernel.stat(this.#directory, ascii("log"), 0, stat);
+    // compat: doc/differences.md, runsv-log-unknown
+    if (r === -EIO || r === -ENOMEM) return r;
     // compat: two colons.
     if (r < 0 && r !== -ENOENT) this.warn(`unable to stat() ./log: : ${errorText(-r)}`);
-    if (r < 0) return false;
+    if (r < 0) return 0;
     if (!stat.isDirectory()) this.warn("./log: not a directory.");
-    return stat.isDirectory();
+    return stat.isDirectory() ? 1 : 0;
   }
 
   // ---- The pipe ----

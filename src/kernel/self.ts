@@ -6,9 +6,8 @@ declare function kArgs(b: Uint8Array): number;
 declare function kGetenv(name: Uint8Array, b: Uint8Array): number;
 declare function kEnviron(b: Uint8Array): number;
 declare function kSealHeap(): void;
-declare function kNoteLayout(): number;
+declare function kForgetParent(): void;
 declare function kSetTitle(b: Uint8Array): number;
-declare function kMoveTitle(b: Uint8Array): number;
 declare function kSetName(b: Uint8Array): number;
 declare function kCrashHandler(p: Uint8Array, av: Uint8Array, f: Uint8Array): number;
 declare function kCrashKeep(fd: number, keep: number): number;
@@ -48,20 +47,24 @@ export function environmentValue(name: string): Uint8Array | null {
 
 /**
  * A process that will fork supervisors calls this once it holds what they need
- * of it: what it allocates from here on, each of them forgets with `forgetParent` (native.ts).
+ * of it: what it allocates from here on, each of them forgets with `forgetParent`.
  */
 export function sealHeap(): void {
   kSealHeap();
-  kNoteLayout();
 }
 
 /**
- * In a child of a process with a sealed heap: what ps shows, the command line
- * (proc_pid_cmdline(5)) and the name. Where the kernel does not let it be
- * moved (CONFIG_CHECKPOINT_RESTORE), it is cut to the room argv and environ had.
+ * In a forked child: returns the memory its parent allocated after `sealHeap`.
+ * No value from there may be used any more, so call it with copies in hand, and
+ * do not return.
  */
+export function forgetParent(): void {
+  kForgetParent();
+}
+
+/** What ps shows: the command line (proc(5) cmdline; cut to the room argv and environ had) and the name. */
 export function setTitle(commandLine: Uint8Array, name: string): void {
-  if (kMoveTitle(commandLine) < 0) kSetTitle(commandLine);
+  kSetTitle(commandLine);
   kSetName(ascii(name));
 }
 
@@ -134,12 +137,12 @@ const RLIMIT_NOFILE = 7;
 
 /**
  * Raises the soft limit of open files to the hard one; returns the limits as
- * they were, for `setDescriptorLimit`. `soft` >= 0 is what it was before this
+ * they were, for `setDescriptorLimit`; empty: they cannot be told, and stay. `soft` >= 0 is what it was before this
  * process replaced its image, when it had raised the limit already.
  */
 export function raiseDescriptorLimit(soft: number): Uint8Array {
   const before = new Uint8Array(16);
-  if (kGetrlimit(RLIMIT_NOFILE, before) < 0) return before;
+  if (kGetrlimit(RLIMIT_NOFILE, before) < 0) return EMPTY;
   if (soft >= 0) putLe64(before, 0, soft);
   const raised = before.slice(0, 16);
   for (let i = 0; i < 8; i++) raised[i] = before[i + 8]!;
@@ -148,7 +151,7 @@ export function raiseDescriptorLimit(soft: number): Uint8Array {
 }
 
 export function setDescriptorLimit(limits: Uint8Array): void {
-  kSetrlimit(RLIMIT_NOFILE, limits);
+  if (limits.length > 0) kSetrlimit(RLIMIT_NOFILE, limits);
 }
 
 /** execve(2) with our own environment: another image in this process. Returns only on failure, with -errno. */
