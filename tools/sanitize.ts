@@ -1,6 +1,7 @@
 /**
  * The sanitized program: `node tools/sanitize.ts` makes dist/sanitize, and with
- * --test it runs the black-box tests on it.
+ * --test it runs the tests named, or the black-box tests, on it. --main FILE --out FILE makes
+ * another program the same way.
  *
  * The same sources, through the compiler's C backend and gcc, with
  * AddressSanitizer, UndefinedBehaviorSanitizer, the leak check, and the
@@ -11,9 +12,10 @@
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import { chmodSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join, resolve } from "node:path";
+import { parseArgs } from "node:util";
 import { linkNames, PROGRAMS } from "./build.ts";
-import { BUILD, compile, ROOT } from "./compile.ts";
+import { BUILD, compile, type Program, ROOT } from "./compile.ts";
 
 const OUT = join(ROOT, "dist/sanitize");
 const REPORTS = join(OUT, "reports");
@@ -34,14 +36,18 @@ const FLAGS = [
   "-fno-strict-aliasing",
 ];
 
-async function build(): Promise<void> {
-  mkdirSync(OUT, { recursive: true });
+/** Compiles and links an executable. */
+async function buildProgram(programs: readonly Program[], out: string): Promise<void> {
   const target = { compiler: "gcc", flags: FLAGS, directory: join(BUILD, "sanitize"), env: {} };
-  const objects = await compile(PROGRAMS, ["native/upkeep_sys.c", "tools/audit.c"], target);
+  const objects = await compile(programs, ["native/upkeep_sys.c", "tools/audit.c"], target);
   const wraps = ["main", "k_exit", "_Exit"].map((name) => `-Wl,--wrap=${name}`);
-  const out = join(OUT, "upkeep");
   execFileSync("gcc", [...FLAGS, ...wraps, "-Wl,--gc-sections", ...objects, "-lm", "-o", `${out}.new`], { stdio: "inherit" });
   renameSync(`${out}.new`, out);
+}
+
+async function build(): Promise<void> {
+  mkdirSync(OUT, { recursive: true });
+  await buildProgram(PROGRAMS, join(OUT, "upkeep"));
   linkNames(OUT);
   writeFileSync(MARK, "The tests read this: sizes, memory and times are not upkeep's.\n");
 }
@@ -69,9 +75,11 @@ function test(files: readonly string[]): number {
   return reports.length > 0 ? 1 : (status ?? 1);
 }
 
-await build();
-const at = process.argv.indexOf("--test");
-if (at >= 0) {
-  const files = process.argv.slice(at + 1);
-  process.exitCode = test(files.length > 0 ? files : ["test/blackbox/**/*.test.ts"]);
-}
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { main: { type: "string" }, out: { type: "string" }, test: { type: "boolean" } },
+});
+const out = resolve(values.out ?? join(OUT, "upkeep"));
+if (values.main === undefined) await build();
+else await buildProgram([{ main: values.main, name: basename(out) }], out);
+if (values.test) process.exitCode = test(positionals.length > 0 ? positionals : ["test/blackbox/**/*.test.ts"]);
