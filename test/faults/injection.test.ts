@@ -16,7 +16,7 @@ import { possible, SESSIONS, type Session } from "./sessions.ts";
 const LONG = process.env["UPKEEP_LONG"] === "1";
 /** Occurrences of a call, and sessions of a program in all. */
 const OCCURRENCES = LONG ? 20 : 4;
-const SAMPLE = LONG ? Number.POSITIVE_INFINITY : 20;
+const SAMPLE = LONG ? Number.POSITIVE_INFINITY : 16;
 const WIDTH = 8;
 const SEED = Number(process.env["UPKEEP_SEED"] ?? 1);
 const ONLY = process.env["UPKEEP_PROGRAM"];

@@ -3,7 +3,7 @@
  * system call. Which errors: those the manual allows for the call, where no
  * program of ours rules them out by what it passes.
  */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 
 export type Injection = { readonly call: string; readonly errno: string; readonly when: number };
 
@@ -70,7 +70,7 @@ export function straceArgs(file: string, injection: Injection | null): string[] 
 
 /** Whether the error was given. */
 export function wasInjected(file: string): boolean {
-  return readFileSync(file, "latin1").includes("(INJECTED)");
+  return existsSync(file) && readFileSync(file, "latin1").includes("(INJECTED)");
 }
 
 /** How often each call of ERRORS was made, by a trace without injection. */

@@ -53,6 +53,8 @@ export type MachineOptions = {
   readonly env?: Env;
   /** Not process 1: the child of one that only waits for it. */
   readonly wrapped?: boolean;
+  /** What executes process 1's program in its own place, e.g. strace -D. */
+  readonly before?: readonly string[];
 };
 
 /** How the machine ended: by exit code, or by what reboot(2) did to process 1. */
@@ -146,7 +148,7 @@ export async function boot(
   const bin = tools.name === "upkeep" ? BIN_DIR : "";
   const boots = ["sh", "-c", BOOT, "sh", dir, bin, options.readOnly ? "ro" : "rw"];
   const wrapper = options.wrapped ? ["sh", "-c", '"$@" & wait $!', "sh"] : [];
-  const child = start(t, "unshare", [...namespaces, ...boots, ...wrapper, ...words], {
+  const child = start(t, "unshare", [...namespaces, ...boots, ...wrapper, ...(options.before ?? []), ...words], {
     env: { PATH: insidePath(tools), UPKEEP_CONTAINER: "0", ...options.env },
   });
   let pid = 0;
