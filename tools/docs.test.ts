@@ -52,6 +52,13 @@ test("every difference named in the source is listed, and every listed test exis
   }
 });
 
+test("every promise of SECURITY.md is a test of its number, and the other way round", () => {
+  const promised = [...read("SECURITY.md").matchAll(/^(\d+)\. \*\*/gm)].map((m) => m[1]);
+  const tested = [...read("test/blackbox/security.test.ts").matchAll(/^ {2}test\("(\d+): /gm)].map((m) => m[1]);
+  assert.ok(promised.length > 0);
+  assert.deepEqual(tested, promised);
+});
+
 test("man pages: their sections, and no text the formatter complains about", () => {
   for (const name of readdirSync(join(ROOT, "man"))) {
     const page = read(`man/${name}`);

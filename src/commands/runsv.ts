@@ -1,5 +1,6 @@
 /** runsv(8): supervises one service directory. */
 import { ascii, block, EMPTY, item, text } from "../base/bytes.ts";
+import { occupyStandardDescriptors } from "../host/console.ts";
 import { stateDirectories } from "../host/mirror.ts";
 import { recoveredNumbers } from "../host/recovery.ts";
 import { superviseService } from "../host/runsv-process.ts";
@@ -12,6 +13,7 @@ import { setCommandLine } from "../kernel/self.ts";
 /** Exit code 0 when told to exit, 1 for misuse, 111 when it cannot start. */
 export function runsv(kernel: Kernel, argv: readonly Uint8Array[]): number {
   const own = item(argv, 0) ?? EMPTY;
+  occupyStandardDescriptors(kernel);
   stateDirectories.find();
   const first = item(argv, 1);
   const fds = first === null ? null : recoveredNumbers(first);

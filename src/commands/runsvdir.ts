@@ -2,6 +2,7 @@
 import { ascii, block, byteAt, EMPTY, indexOf, item, le64, text } from "../base/bytes.ts";
 import { errorText } from "../base/error-text.ts";
 import type { Fd, Instant } from "../base/units.ts";
+import { occupyStandardDescriptors } from "../host/console.ts";
 import { stateDirectories } from "../host/mirror.ts";
 import { installRecovery, recoveredNumbers, recoveredWord, trapSignals } from "../host/recovery.ts";
 import { findProgram, NativeRunsvStarter } from "../host/runsv-starter.ts";
@@ -64,6 +65,7 @@ class Messages extends ScanOutput {
 /** Exit code 0 on TERM, 111 on HUP, 1 for misuse, 100 when it cannot start. */
 export function runsvdir(kernel: Kernel, given: readonly Uint8Array[]): number {
   const own = item(given, 0) ?? EMPTY;
+  occupyStandardDescriptors(kernel);
   stateDirectories.find();
   const numbers = recoveredNumbers(item(given, 1) ?? EMPTY);
   noteDescriptors();

@@ -11,6 +11,7 @@ import { OptionReader } from "../base/options.ts";
 import { after, type Instant } from "../base/units.ts";
 import { CHECK, type SvCommand, svCommand } from "../core/sv-command.ts";
 import { limitMs, type Mark } from "../core/sv-wait.ts";
+import { occupyStandardDescriptors } from "../host/console.ts";
 import { stateDirectories } from "../host/mirror.ts";
 import { ServiceQuery } from "../host/service-query.ts";
 import { locate, type ServicePlace, ServicesDirectory } from "../host/supervise-dir.ts";
@@ -183,6 +184,7 @@ class Run {
 }
 
 export function sv(kernel: Kernel, argv: readonly Uint8Array[]): number {
+  occupyStandardDescriptors(kernel);
   stateDirectories.find();
   const parsed = parse(kernel, argv);
   return parsed.request === null ? parsed.exit : new Run(kernel, parsed.request).all();

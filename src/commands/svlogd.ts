@@ -4,6 +4,7 @@ import { errorText } from "../base/error-text.ts";
 import { OptionReader } from "../base/options.ts";
 import { Replacement } from "../core/log-line.ts";
 import type { StampKind } from "../formats/timestamp.ts";
+import { occupyStandardDescriptors } from "../host/console.ts";
 import { LogDaemon, type LogRequest } from "../host/log-daemon.ts";
 import { installRecovery, recoveredNumbers, recoveredWord, trapSignals } from "../host/recovery.ts";
 import { SIGALRM, SIGCHLD, SIGHUP, SIGPIPE, SIGTERM } from "../kernel/constants.ts";
@@ -86,6 +87,7 @@ function parse(kernel: Kernel, argv: readonly Uint8Array[]): LogRequest | null {
 
 /** Exit code 0 at the end of the input or on TERM, 111 for misuse and when no directory can be used. */
 export function svlogd(kernel: Kernel, argv: readonly Uint8Array[]): number {
+  occupyStandardDescriptors(kernel);
   const first = item(argv, 1);
   const recovered = first !== null && recoveredNumbers(first) !== null;
   const own = item(argv, 0) ?? EMPTY;

@@ -43,7 +43,11 @@ export function regainStandardError(kernel: Kernel): void {
   if (fd >= 0) moveDescriptor(kernel, fd, 2);
 }
 
-/** Descriptors 0, 1 and 2 are open afterwards, on something: a file opened later must not become one of them. */
+/**
+ * Descriptors 0, 1 and 2 are open afterwards, on something: a file opened later
+ * must not become one of them, and take messages. compat: doc/differences.md,
+ * closed-descriptors
+ */
 export function occupyStandardDescriptors(kernel: Kernel): void {
   for (let fd = 0; fd <= 2; fd++) {
     if (kernel.fcntl(fd, F_GETFD, 0) >= 0) continue;

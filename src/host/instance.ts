@@ -72,6 +72,7 @@ export class Instance extends Part {
   open(bootId: Uint8Array, now: Instant): string | null {
     const record = this.files.record;
     const found = bootId.length > 0 && this.files.readRecord(bootId);
+    if (this.files.foreignRecord) this.#owner.warn(`${this.files.name}/adopt belongs to another user: not believed`);
     if (!found) {
       record.clear();
       if (bootId.length > 0) record.bootId.set(bootId, 0);

@@ -23,6 +23,7 @@ import {
   O_WRONLY,
 } from "../kernel/constants.ts";
 import { type Kernel, Stat } from "../kernel/kernel.ts";
+import { readAdopt } from "./adopt-file.ts";
 import { openSupervise, type ServicePlace, servicePlace } from "./supervise-dir.ts";
 
 const ADOPT = ascii("supervise/adopt");
@@ -98,7 +99,7 @@ export function keepLogPipe(kernel: Kernel, entry: ScanEntry, dir: Fd, bootId: U
 function readRecord(kernel: Kernel, place: ServicePlace, bootId: Uint8Array, into: AdoptRecord): number {
   const fd = openSupervise(kernel, place, ADOPT, O_RDONLY);
   if (fd < 0) return fd;
-  const n = kernel.pread(fd, into.raw, 0);
+  const n = readAdopt(kernel, fd, into);
   kernel.close(fd);
   if (n < 0) return n;
   return n === ADOPT_BYTES && into.ofBoot(bootId) ? 0 : -ENOENT;

@@ -8,27 +8,32 @@
  * The path is the one without symbolic links. STATE is UPKEEP_STATE, or else
  * the first of /run/upkeep, $XDG_RUNTIME_DIR/upkeep, /run/user/UID/upkeep in
  * which it can be made, or is found. Without a mounted /proc a path cannot be
- * had for a directory; it is then STATE/.DEVICE-INODE.
+ * had for a directory; it is then STATE/.DEVICE-INODE. What lies on the way from
+ * STATE on must be root's or our own: /run may be writable for all.
  */
 import { ascii, concat, indexOf } from "../base/bytes.ts";
 import type { Fd } from "../base/units.ts";
-import { AT_FDCWD, EEXIST, O_CLOEXEC, O_DIRECTORY, O_PATH } from "../kernel/constants.ts";
+import { AT_FDCWD, AT_SYMLINK_NOFOLLOW, O_CLOEXEC, O_DIRECTORY, O_PATH } from "../kernel/constants.ts";
 import { userId, variable } from "../kernel/credentials.ts";
 import { type Kernel, Stat } from "../kernel/kernel.ts";
 
 const PATH_BYTES = 4096;
 const SLASH = 47;
+const WRITABLE_BY_OTHERS = 0o022;
 const SUPERVISE = ascii("supervise");
 
 /** The state directories, in the order in which they are tried. Empty until `find`: no mirror is made or looked for. */
 export class StateDirectories {
   #paths: Uint8Array[] = [];
+  /** By UPKEEP_STATE. */
+  given = false;
 
   /** From the environment of this process. */
   find(): void {
     const own = variable(ascii("UPKEEP_STATE"));
     if (own !== null && own.length > 0) {
       this.#paths = [own];
+      this.given = true;
       return;
     }
     const paths: Uint8Array[] = [ascii("/run/upkeep")];
@@ -54,25 +59,36 @@ function place(kernel: Kernel, service: Fd): Uint8Array | null {
   return kernel.fstat(service, stat) < 0 ? null : ascii(`/.${stat.dev}-${stat.ino}`);
 }
 
-/** Makes `path` and what leads to it. 0, or -errno of the last step. */
-function makePath(kernel: Kernel, path: Uint8Array): number {
-  let r = 0;
+/** Whether `path` is a directory of ours or root's, no link, that nobody else may change. */
+function isOurs(kernel: Kernel, path: Uint8Array): boolean {
+  const stat = new Stat();
+  if (kernel.stat(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, stat) < 0 || !stat.isDirectory()) return false;
+  return (stat.uid === 0 || stat.uid === userId()) && (stat.mode & WRITABLE_BY_OTHERS) === 0;
+}
+
+/**
+ * Makes `path` and what leads to it, with mode `mode`. Whether it is there. From the
+ * state directory (`own` bytes) on, a part that another user may have made is
+ * not taken: who owns supervise owns the service.
+ */
+function makePath(kernel: Kernel, path: Uint8Array, own: number, mode: number): boolean {
   for (let at = indexOf(path, SLASH, 1); at >= 0; at = indexOf(path, SLASH, at + 1)) {
-    r = kernel.mkdir(AT_FDCWD, path.slice(0, at), 0o755);
+    const part = path.slice(0, at);
+    kernel.mkdir(AT_FDCWD, part, 0o755);
+    if (at > own && !isOurs(kernel, part)) return false;
   }
-  r = kernel.mkdir(AT_FDCWD, path, 0o755);
-  return r === -EEXIST ? 0 : r;
+  kernel.mkdir(AT_FDCWD, path, mode);
+  return isOurs(kernel, path);
 }
 
 /** Makes the mirror's supervise directory. An O_PATH descriptor, or -1 when no state directory takes it. */
 export function makeMirror(kernel: Kernel, service: Fd): Fd {
   const own = stateDirectories.paths.length === 0 ? null : place(kernel, service);
   for (let i = 0; own !== null && i < stateDirectories.paths.length; i++) {
-    const path = concat([stateDirectories.paths[i]!, own]);
-    if (makePath(kernel, path) < 0) continue;
-    const supervise = concat([path, ascii("/"), SUPERVISE]);
-    const made = kernel.mkdir(AT_FDCWD, supervise, 0o700);
-    if (made < 0 && made !== -EEXIST) continue;
+    const state = stateDirectories.paths[i]!;
+    const supervise = concat([state, own, ascii("/"), SUPERVISE]);
+    // A state directory that was given is as its giver has it: an empty volume is anybody's.
+    if (!makePath(kernel, supervise, state.length - (stateDirectories.given ? 0 : 1), 0o700)) continue;
     const fd = kernel.open(AT_FDCWD, supervise, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
     if (fd >= 0) return fd;
   }

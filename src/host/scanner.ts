@@ -13,6 +13,7 @@ import {
   ELOOP,
   ENOENT,
   ENOTDIR,
+  EPERM,
   EPOLLIN,
   O_CLOEXEC,
   O_DIRECTORY,
@@ -23,6 +24,7 @@ import {
 import { type Kernel, Stat } from "../kernel/kernel.ts";
 import { type BootId, bootId, procStat } from "../kernel/proc.ts";
 import { Part, type Reactor } from "../reactor.ts";
+import { readAdopt } from "./adopt-file.ts";
 import { DirectoryWatch } from "./directory-watch.ts";
 import { passes } from "./log-pipe.ts";
 import { openAlive } from "./service-query.ts";
@@ -315,9 +317,9 @@ export class Scanner extends Part {
     const fd = openSupervise(k, place, ADOPT, O_RDONLY);
     if (fd < 0) return passes(fd) ? fd : 0;
     const record = new AdoptRecord();
-    const n = k.pread(fd, record.raw, 0);
+    const n = readAdopt(k, fd, record);
     k.close(fd);
-    if (n < 0) return n;
+    if (n < 0) return n === -EPERM ? 0 : n;
     return n === ADOPT_BYTES && record.ofBoot(id) && record.supervisor > 1 ? this.#watchSupervisor(entry, record) : 0;
   }
 

@@ -62,6 +62,11 @@ export class ServiceQuery {
     const fd = openSupervise(kernel, place, CONTROL, O_WRONLY);
     if (fd === -ENXIO) return this.#is("not running");
     if (fd < 0) return this.#unknown("unable to open supervise/control", -fd);
+    // compat: doc/differences.md, sv-control-fifo
+    if (kernel.fstat(fd, scratchStat) < 0 || !scratchStat.isFifo()) {
+      kernel.close(fd);
+      return this.#unknown("supervise/control is not a FIFO", 0);
+    }
     const n = kernel.write(fd, command);
     kernel.close(fd);
     if (n !== command.length) return this.#unknown("unable to write to supervise/control", n < 0 ? -n : 0);

@@ -36,6 +36,7 @@ import {
   O_WRONLY,
 } from "../kernel/constants.ts";
 import { type Kernel, Stat, type WallTime } from "../kernel/kernel.ts";
+import { readAdopt } from "./adopt-file.ts";
 import { makeMirror } from "./mirror.ts";
 
 /** Longest target of a `supervise` link that is followed to make the directory. */
@@ -60,6 +61,8 @@ export class StateDirectory {
   readonly record: AdoptRecord = new AdoptRecord();
   lockFd: Fd = -1;
   controlFd: Fd = -1;
+  /** The record is another user's, and was not believed. */
+  foreignRecord = false;
   readonly #kernel: Kernel;
   /** "supervise" or "log/supervise", for messages. */
   readonly name: string;
@@ -143,7 +146,8 @@ export class StateDirectory {
   /** The record as the predecessor left it; false when there is none of this boot. */
   readRecord(bootId: Uint8Array): boolean {
     let n = -EINTR;
-    while (n === -EINTR) n = this.#recordFd < 0 ? 0 : this.#kernel.pread(this.#recordFd, this.record.raw, 0);
+    while (n === -EINTR) n = this.#recordFd < 0 ? 0 : readAdopt(this.#kernel, this.#recordFd, this.record);
+    this.foreignRecord = n === -EPERM;
     return n === ADOPT_BYTES && this.record.ofBoot(bootId);
   }
 
