@@ -1,0 +1,135 @@
+/**
+ * Limits of a control group, and parts that stand still: who is hit is started
+ * again, who is not does not notice. (Few descriptors, few processes by rlimit,
+ * and full disks: test/blackbox/bad-input.test.ts.)
+ */
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, type TestContext, test } from "node:test";
+import { Cgroup, lacksCgroup } from "../support/cgroup.ts";
+import { type Child, run, SANITIZED, serviceDir, start, tempDir, UPKEEP, until } from "../support/lab.ts";
+import { lives, Service, SLEEP } from "../support/service.ts";
+
+const SV = UPKEEP.program("sv");
+const MB = 1024 * 1024;
+/** In several processes, so that none is larger than one whom the kernel was told to take first. */
+const EATS = "#!/bin/sh\necho >>starts\nexec perl -e 'fork; fork; push @a, \"x\" x 1000000 while 1'\n";
+/** Without fork, which has no memory either when there is none. */
+const LINES = '#!/bin/sh\nexec perl -e \'$|=1; while () { print "$$ ", ++$n, "\\n"; select undef, undef, undef, 0.02 }\'\n';
+
+/** Two quiet services, one with a log, below a runsvdir in the group. */
+function tree(t: TestContext, group: Cgroup, more: Readonly<Record<string, string>> = {}): { top: string; runsvdir: Child } {
+  const top = tempDir(t);
+  serviceDir(join(top, "a"), { run: SLEEP });
+  serviceDir(join(top, "b"), { run: LINES, log: { run: "#!/bin/sh\nexec cat >>lines\n" } });
+  for (const [name, program] of Object.entries(more)) serviceDir(join(top, name), { run: program });
+  const shell = `${group.join}; exec '${UPKEEP.program("runsvdir")}' '${top}'`;
+  return { top, runsvdir: start(t, "/bin/sh", ["-c", shell], { env: { PATH: UPKEEP.path } }) };
+}
+
+function supervisor(s: Service): number {
+  return s.file("supervise/adopt") === "" ? 0 : Buffer.from(s.file("supervise/adopt"), "latin1").readUInt32LE(44);
+}
+
+/** The lines of each writer count up without a gap. */
+function assertWhole(lines: readonly string[]): void {
+  const last = new Map<string, number>();
+  for (const line of lines) {
+    const [writer = "", count = ""] = line.split(" ");
+    assert.equal(Number(count), (last.get(writer) ?? 0) + 1, line);
+    last.set(writer, Number(count));
+  }
+}
+
+describe("limits and standstill", { concurrency: 6, skip: SANITIZED ? "memory is not upkeep's" : false }, () => {
+  test("memory: who takes too much is killed and started again, the others live, also when runsv itself is killed", {
+    skip: lacksCgroup("memory"),
+  }, async (t) => {
+    const group = Cgroup.for(t, "memory");
+    group.limit(32 * MB);
+    const { top } = tree(t, group, { eater: EATS });
+    const [a, b, eater] = ["a", "b", "eater"].map((name) => new Service(join(top, name))) as [Service, Service, Service];
+    const pids = [await a.runs(), await b.runs(), await b.log.runs()];
+    const supervisors = [a, b, eater].map(supervisor);
+    await eater.has("starts", 4);
+    assert.deepEqual([a.pid, b.pid, b.log.pid], pids);
+    assert.deepEqual([a, b, eater].map(supervisor), supervisors);
+    // From now on the kernel would rather kill b's runsv.
+    writeFileSync(`/proc/${supervisor(b)}/oom_score_adj`, "1000");
+    await until("b's runsv was killed", () => supervisor(b) !== supervisors[1] && supervisor(b) > 0);
+    await b.is("run");
+    assert.deepEqual([a.pid, b.pid, b.log.pid], pids);
+    assert.equal((await run(SV, ["-w", "20", "down", eater.dir])).code, 0);
+    assert.equal((await run(SV, ["-w", "20", "force-stop", b.dir])).code, 0);
+    assertWhole(b.log.lines("lines"));
+  });
+
+  test("pids: what cannot be started is told and tried again, the rest goes on", { skip: lacksCgroup("pids") }, async (t) => {
+    const group = Cgroup.for(t, "pids");
+    const { top, runsvdir } = tree(t, group);
+    const a = new Service(join(top, "a"));
+    const pid = await a.runs();
+    const log = await new Service(join(top, "b")).log.runs();
+    group.limit(1);
+    process.kill(pid, "SIGKILL");
+    await until("it is told", () => /runsv a: warning: unable to fork, sleeping: /.test(runsvdir.stderr()));
+    serviceDir(join(top, "c"), { run: SLEEP });
+    await until("that, too", () =>
+      /unable to fork/.test(
+        runsvdir
+          .stderr()
+          .split("\n")
+          .filter((line) => !line.includes("runsv a"))
+          .join("\n"),
+      ),
+    );
+    assert.match((await run(SV, ["status", a.dir])).stdout, /^down: /);
+    group.limit(null);
+    await a.runs();
+    await new Service(join(top, "c")).runs();
+    assert.equal(new Service(join(top, "b")).log.pid, log);
+  });
+
+  test("a whole tree frozen and thawed: nothing was started, nothing ended", { skip: lacksCgroup("freezer") }, async (t) => {
+    const group = Cgroup.for(t, "freezer");
+    const { top, runsvdir } = tree(t, group);
+    const b = new Service(join(top, "b"));
+    const before = [await new Service(join(top, "a")).runs(), await b.runs(), await b.log.runs()];
+    group.freeze(true);
+    const told = await run(SV, ["-w", "2", "restart", b.dir]);
+    assert.equal(told.code, 1);
+    assert.match(told.stdout, /^timeout: run: /);
+    assert.deepEqual([new Service(join(top, "a")).pid, b.pid, b.log.pid], before);
+    group.freeze(false);
+    // What was asked meanwhile comes true now.
+    await b.runs(before[1]);
+    assert.deepEqual([new Service(join(top, "a")).pid, b.log.pid], [before[0], before[2]]);
+    assert.equal(runsvdir.stderr(), "");
+  });
+
+  test("SIGSTOP of runsv, of its service, and of runsvdir: told as a timeout, mended by CONT", async (t) => {
+    const top = tempDir(t);
+    const s = new Service(serviceDir(join(top, "a"), { run: SLEEP }));
+    const runsvdir = start(t, UPKEEP.program("runsvdir"), [top], { env: { PATH: UPKEEP.path } });
+    const pid = await s.runs();
+    const runsv = supervisor(s);
+    process.kill(runsv, "SIGSTOP");
+    const stopped = await run(SV, ["-w", "1", "restart", s.dir]);
+    assert.match(stopped.stdout, /^timeout: run: /);
+    assert.ok(lives(pid) && s.pid === pid);
+    process.kill(runsv, "SIGCONT");
+    const second = await s.runs(pid);
+    // A service that stands still ends when it is told to: runsv continues it.
+    process.kill(second, "SIGSTOP");
+    assert.equal((await run(SV, ["-w", "20", "restart", s.dir])).code, 0);
+    const third = await s.runs(second);
+    runsvdir.kill("SIGSTOP");
+    serviceDir(join(top, "b"), { run: SLEEP });
+    assert.equal((await run(SV, ["-w", "20", "restart", s.dir])).code, 0);
+    await s.runs(third);
+    assert.equal(new Service(join(top, "b")).pid, 0);
+    runsvdir.kill("SIGCONT");
+    await new Service(join(top, "b")).runs();
+  });
+});
