@@ -118,8 +118,15 @@ export class Chaos {
       if (part === null) return;
       this.#signal(part, "SIGSTOP");
       this.#until.set(part.pid, performance.now() + this.#random.below(STOPPED_MS));
-    } else if (kind < 19) this.#tell();
+    } else if (kind < 18) this.#tell();
+    else if (kind === 18) this.#replace(parts);
     else if (this.#away.size < 2) this.#move();
+  }
+
+  /** runsvdir executes its program anew, as for an upgrade. */
+  #replace(parts: readonly Part[]): void {
+    const part = this.#victim(parts, "runsvdir", false);
+    if (part !== null) this.#signal(part, "SIGUSR1");
   }
 
   /** Letters for a service or its log service. */
