@@ -8,7 +8,7 @@ import { test } from "node:test";
 import { ROOT } from "../support/lab.ts";
 import { line, simulate } from "./machine.ts";
 
-const SEEDS = Number(process.env["UPKEEP_SEEDS"] ?? 1000);
+const SEEDS = Number(process.env["UPKEEP_SEEDS"] ?? 2000);
 const COMPILED_SEEDS = 40;
 
 test(`${SEEDS} seeds keep every promise`, () => {
