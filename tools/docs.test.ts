@@ -59,6 +59,21 @@ test("every promise of SECURITY.md is a test of its number, and the other way ro
   assert.deepEqual(tested, promised);
 });
 
+test("every claim of RELIABILITY.md names a test that exists", () => {
+  const rows = read("RELIABILITY.md")
+    .split("\n")
+    .filter((line) => line.startsWith("| ") && /`npm /.test(line));
+  assert.ok(rows.length > 10);
+  for (const row of rows) {
+    const named = [...row.matchAll(/`([\w/-]+\.(?:test|lab)\.ts)`/g)].map((m) => m[1] ?? "");
+    const folders = [...row.matchAll(/`(test\/[\w/-]+)`/g)].map((m) => m[1] ?? "");
+    assert.ok(named.length + folders.length > 0, row);
+    for (const path of [...named.filter((name) => name.includes("/")), ...folders]) assert.ok(existsSync(join(ROOT, path)), path);
+  }
+  const { scripts } = JSON.parse(read("package.json"));
+  for (const [, script = ""] of read("RELIABILITY.md").matchAll(/`npm run ([\w:]+)/g)) assert.ok(script in scripts, script);
+});
+
 test("man pages: their sections, and no text the formatter complains about", () => {
   for (const name of readdirSync(join(ROOT, "man"))) {
     const page = read(`man/${name}`);
