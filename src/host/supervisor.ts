@@ -158,7 +158,11 @@ export class Supervisor extends InstanceOwner {
       this.#closePipe();
       log.release(now);
       if (!log.machine.gone) this.#reactor.wakeAt(this, after(now, this.#logWaitMs));
-    } else if (log.machine.gone) this.finished = true;
+    } else {
+      // A command to the log service itself does not call it back; simulate/found: "d to a released log".
+      if (log.machine.want !== "exit") log.release(now);
+      this.finished = log.machine.gone;
+    }
   }
 
   /** Once for each time it goes down for good: what an init makes the end of its container. */

@@ -156,6 +156,21 @@ const ROWS: readonly Row[] = [
       samePipe(s);
     },
   },
+  {
+    name: "d to a released log: runsv still ends",
+    files: { run: "out=5-20 orphan=20000", log: "read=1" },
+    play: (s) => {
+      const p = s.runsv();
+      s.run(3000);
+      s.command("x");
+      s.run(500);
+      assert.equal(p.state, "live", "it waits for the log service");
+      s.command("d", true);
+      s.run(1000);
+      assert.equal(p.status, 0);
+      assert.notEqual(p.state, "live");
+    },
+  },
 ];
 
 /** Service and log have their pipe in common, whichever of the supervisors is killed next. */

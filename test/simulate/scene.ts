@@ -60,8 +60,8 @@ export class Scene {
     this.#scheduler.runUntil(this.world.us + ms * 1000);
   }
 
-  command(letters: string): void {
-    this.service.control(false)?.pipe?.put(ascii(letters));
+  command(letters: string, log = false): void {
+    this.service.control(log)?.pipe?.put(ascii(letters));
   }
 
   kill(p: Process | null): void {
