@@ -8,8 +8,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { Random } from "../support/random.ts";
 import { hasLog, type Part, type Role, type Tree, writesLines } from "./tree.ts";
 
-/** Between two faults at most. */
-const PAUSE_MS = 120;
+/** Between two faults at most; ten times as often is worth a try, too. */
+const PAUSE_MS = Number(process.env["UPKEEP_CHAOS_PAUSE"] ?? 120);
 const STOPPED_MS = 2000;
 const AWAY_MS = 3000;
 /** A zombie for so long is one that nobody reaps. */

@@ -19,13 +19,26 @@ const LINES_EACH = 5;
 export type Role = "service" | "log" | "runsv" | "runsvdir";
 export type Part = { readonly pid: number; readonly role: Role; readonly name: string; readonly zombie: boolean };
 
-const LOCK = "exec 9>>lock\nflock -n 9 || { echo $$ >>/run/second-copies; exit 1; }\n";
-const LINES = `#!/bin/sh
-${LOCK}n=0
-while :; do n=$((n+1)); echo "$$ $n"; sleep 0.1 9>&-; done
+/** What all of them run: one process without children, so that nobody else has its lock. */
+const PROGRAM = `use strict;
+$0 = "chaos";
+open(my $lock, ">>", "lock") or die;
+unless (flock($lock, 6)) {
+  open(my $out, ">>", "/run/second-copies");
+  my $here = readlink("/proc/self/cwd");
+  my @holders = map { m{/proc/(\\d+)/}; $1 } grep { (readlink($_) // "") eq "$here/lock" } glob("/proc/[0-9]*/fd/*");
+  syswrite($out, "$$ in $here, beside @holders\\n");
+  exit 1;
+}
+my $n = 0;
+while ($ARGV[0] eq "wait") { sleep 1000 }
+while ($ARGV[0] eq "lines") { syswrite(STDOUT, "$$ " . ++$n . "\\n"); select(undef, undef, undef, 0.1) }
+open(my $lines, ">>", "lines") or die;
+while (sysread(STDIN, my $text, 4096)) { syswrite($lines, $text) }
 `;
-const WAITS = `#!/bin/sh\n${LOCK}echo >>starts\nexec sleep 1000000\n`;
-const KEEPS = `#!/bin/sh\n${LOCK}exec cat >>lines\n`;
+const WAITS = "#!/bin/sh\nexec perl /etc/chaos.pl wait\n";
+const LINES = "#!/bin/sh\nexec perl /etc/chaos.pl lines\n";
+const KEEPS = "#!/bin/sh\nexec perl /etc/chaos.pl keep\n";
 
 export function serviceName(i: number): string {
   return `s${String(i).padStart(3, "0")}`;
@@ -43,6 +56,7 @@ export function hasLog(name: string): boolean {
 
 function files(tools: Toolchain, count: number, runsvdir: string): MachineFiles {
   const all: Record<string, string> = {
+    "chaos.pl": PROGRAM,
     "runit/1": "#!/bin/sh\n: >/run/runit.stopit; : >/run/runit.reboot; chmod 0 /run/runit.stopit /run/runit.reboot\n",
     "runit/2": `#!/bin/sh\nwhile :; do ${inside(tools, runsvdir)} ${SV}; sleep 0.1; done\n`,
     "runit/3": "#!/bin/sh\necho three\n",
@@ -126,9 +140,8 @@ export class Tree {
     const named = words[1] ?? "";
     const same = slurp(`/proc/${parentOf(pid)}/cmdline`).startsWith(`runsv\0${named}\0`);
     if (title === "runsv") return same ? null : { pid, role: "runsv", name: basename(named), zombie: false };
-    // Of a service the process that its runsv started, not what that one starts.
     const cwd = cwdOf(pid);
-    if (!cwd.startsWith(`${SV}/`) || (title === "sleep" && words[1] === "0.1") || title === "flock") return null;
+    if (!cwd.startsWith(`${SV}/`)) return null;
     const [, , , name = "", log] = cwd.split("/");
     return { pid, role: log === "log" ? "log" : "service", name, zombie: false };
   }

@@ -38,6 +38,8 @@ export class Checks extends Observer {
   starts = 0;
   /** Supervisors started beside a living one, which the lock sends away. */
   seconds = 0;
+  #clockSetAt = Number.NEGATIVE_INFINITY;
+  #offsetBefore = 0;
   /** Bytes that no process could have kept: every holder of the pipe was killed. */
   bytesGone = 0;
 
@@ -137,6 +139,14 @@ export class Checks extends Observer {
     s.runStartedAt = world.us;
     s.runStartedBootUs = world.bootMs() * 1000;
     s.runWallUs = world.us + world.wallOffsetUs;
+    // The label is made just before the start: the clock may be set between the two.
+    s.runWallBeforeUs = world.us - this.#clockSetAt < TURN_SLACK_US ? world.us + this.#offsetBefore : s.runWallUs;
+  }
+
+  /** The administrator sets the wall clock now. */
+  clockIsToBeSet(world: World): void {
+    this.#clockSetAt = world.us;
+    this.#offsetBefore = world.wallOffsetUs;
   }
 
   #logStarted(world: World, s: Service, p: Process): void {
@@ -285,7 +295,7 @@ export class Checks extends Observer {
     if (pid === null || text(pid) !== expected) this.fail(`pid of ${s.name} says ${pid === null ? "nothing" : text(pid)}`);
     if (m.state !== "run" || s.run === null || s.recordLost) return;
     const label = status.since.seconds * SECOND_US + status.since.nanoseconds / 1000;
-    const off = Math.abs(label - s.runWallUs);
+    const off = Math.min(Math.abs(label - s.runWallUs), Math.abs(label - s.runWallBeforeUs));
     if (off > SECOND_US) this.fail(`status of ${s.name} is ${Math.floor(off / 1000)} ms from the start of its run`);
     world.note("status", s.id, m.pid);
   }

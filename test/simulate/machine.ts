@@ -160,6 +160,7 @@ class Admin extends Actor {
 
   #clock(world: World): void {
     const far = this.#prng.below(2) === 0 ? 5000000 : 100000000000;
+    this.#machine.checks.clockIsToBeSet(world);
     if (this.#prng.below(4) === 0) world.suspendedUs += this.#prng.below(far);
     else world.wallOffsetUs += this.#prng.below(far) - Math.floor(far / 2);
     world.note("clock", 0, 0);

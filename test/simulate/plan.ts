@@ -37,6 +37,8 @@ export class Service {
   logStartedBootUs = 0;
   /** Label range of the last start of run on the wall clock of that moment, µs. */
   runWallUs = 0;
+  /** The same on the clock as it was before it was set, if that was in the turn of the start. */
+  runWallBeforeUs = 0;
   /** Nothing of the service lives since then, though it is wanted. */
   idleSince = 0;
   logIdleSince = 0;
