@@ -11,6 +11,7 @@ import { type Program, type Service, type ServiceEvent, STATUS_UNKNOWN, THROTTLE
 import { packTai64n, unpackTai64n } from "../formats/tai64n.ts";
 import { ENOENT, EPOLLIN, ESRCH, O_CLOEXEC, O_NONBLOCK, O_RDONLY, SIGKILL } from "../kernel/constants.ts";
 import { type Kernel, type Move, type Spawned, Stat } from "../kernel/kernel.ts";
+import { procStat } from "../kernel/proc.ts";
 import { Part, type Reactor } from "../reactor.ts";
 import { adoptedStatus, OWN_CHILD, openAdopted } from "./adopted-process.ts";
 import { hookSpawn, programSpawn, whyNotStarted } from "./service-programs.ts";
@@ -271,11 +272,20 @@ export class Instance extends Part {
       return;
     }
     record.pid = spawned.pid;
+    this.#correctStart();
     if (program === "run") record.pipeLost = false;
     if (spawned.execErrno !== 0) this.#owner.fatal(whyNotStarted(program, this.machine.isLog, spawned));
     // The turn may be long under a flood of commands: the second counts from here; simulate/seeds 97.
     if (program === "run") this.machine.throttledUntil = after(this.#kernel.now(), THROTTLE_MS);
     events.push({ kind: "started", pid: pid(spawned.pid) });
+  }
+
+  /** If this process stood still just before the start (SIGSTOP), the record's moment is too far from the true one to be recognised. */
+  #correctStart(): void {
+    const record = this.files.record;
+    if (this.#kernel.bootTimeMs() - record.startedBootMs < THROTTLE_MS) return;
+    const seen = procStat(this.#kernel, pid(record.pid));
+    if (seen !== null) record.startedBootMs = seen.startBootMs;
   }
 
   /** The child of a dead predecessor may have written its pid meanwhile. */

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { Cgroup, lacksCgroup } from "../support/cgroup.ts";
 import { type Child, run, SANITIZED, serviceDir, start, tempDir, UPKEEP, until } from "../support/lab.ts";
-import { lives, Service, SLEEP } from "../support/service.ts";
+import { lives, Service, SLEEP, slurp } from "../support/service.ts";
 
 const SV = UPKEEP.program("sv");
 const MB = 1024 * 1024;
@@ -106,6 +106,31 @@ describe("limits and standstill", { concurrency: 6, skip: SANITIZED ? "memory is
     await b.runs(before[1]);
     assert.deepEqual([new Service(join(top, "a")).pid, b.log.pid], [before[0], before[2]]);
     assert.equal(runsvdir.stderr(), "");
+  });
+
+  test("a runsv that stood still just before a start is succeeded by one that recognises its service", async (t) => {
+    const top = tempDir(t);
+    const make = (name: string): Service => new Service(serviceDir(join(top, name), { run: SLEEP }));
+    const traced = async (s: Service, words: readonly string[]): Promise<string> => {
+      const file = `${s.dir}.trace`;
+      const strace = start(t, "strace", ["-o", file, ...words, UPKEEP.program("runsv"), s.dir]);
+      await s.runs();
+      const runsv = supervisor(s);
+      process.kill(runsv, "SIGKILL");
+      await strace.exited;
+      return slurp(file);
+    };
+    const calls = await traced(make("plain"), ["-e", "trace=pwrite64,vfork"]);
+    const last = calls.split("vfork")[0]?.match(/^pwrite64/gm)?.length ?? 0;
+    assert.ok(last > 0, calls);
+    const s = make("late");
+    await traced(s, ["-e", "trace=pwrite64", "-e", `inject=pwrite64:delay_exit=1500000:when=${last}`]);
+    const pid = s.pid;
+    start(t, UPKEEP.program("runsv"), [s.dir], { env: { PATH: UPKEEP.path } });
+    await until("its successor has looked", () => supervisor(s) > 0 && lives(supervisor(s)));
+    assert.equal((await run(SV, ["-w", "20", "start", s.dir])).code, 0);
+    assert.ok(lives(pid));
+    assert.equal(s.pid, pid);
   });
 
   test("SIGSTOP of runsv, of its service, and of runsvdir: told as a timeout, mended by CONT", async (t) => {
