@@ -521,6 +521,15 @@ int32_t k_recv_fd(double sock, const uint8_t *b, size_t n, const uint8_t *out, s
   return (int32_t)r;
 }
 
+static struct rlimit64 g_limits;
+static int g_limited;
+/* prlimit(2) RLIMIT_NOFILE for the programs started from now on. */
+void k_limit_programs(const uint8_t *b, size_t n) {
+  if (n < sizeof g_limits) return;
+  memcpy(&g_limits, b, sizeof g_limits);
+  g_limited = 1;
+}
+
 /* From fork to exec in one call.
  *   dir    directory descriptor to change to, or < 0
  *   moves  pairs i32 from, to: dup2, or close `to` when from < 0
@@ -556,6 +565,7 @@ static int run_child(double dir, const char *path, char **argv, char **envp, con
     uint32_t me = (uint32_t)getpid();
     if (pwrite(record, &me, 4, get32(opt, 24)) < 0) { /* the record is a help, not a condition */ }
   }
+  if (g_limited) syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, &g_limits, 0);
   *step = 2;
   if (dir >= 0 && fchdir((int)dir) < 0) return errno;
   uint64_t dfl = get32(opt, 12) | (uint64_t)get32(opt, 16) << 32;

@@ -1,42 +1,54 @@
 /** runsvdir(8): a runsv for each service directory below a directory. */
-import { ascii, block, byteAt, EMPTY, indexOf, item, le64, text } from "../base/bytes.ts";
+import { ascii, block, byteAt, EMPTY, equal, indexOf, item, le64, text } from "../base/bytes.ts";
 import { errorText } from "../base/error-text.ts";
 import type { Fd, Instant } from "../base/units.ts";
 import { occupyStandardDescriptors } from "../host/console.ts";
+import { DenseStarter } from "../host/dense-host.ts";
 import { stateDirectories } from "../host/mirror.ts";
 import { installRecovery, recoveredNumbers, recoveredWord, trapSignals } from "../host/recovery.ts";
 import { findProgram, NativeRunsvStarter } from "../host/runsv-starter.ts";
 import { RunsvdirProcess } from "../host/runsvdir-process.ts";
-import { ScanOutput } from "../host/scanner.ts";
+import { type RunsvStarter, ScanOutput } from "../host/scanner.ts";
 import { LOG_BYTES_MIN, TitleLog } from "../host/title-log.ts";
-import { F_SETFD } from "../kernel/constants.ts";
-import type { Kernel } from "../kernel/kernel.ts";
+import { F_SETFD, SIGCHLD, SIGHUP, SIGTERM } from "../kernel/constants.ts";
+import { type Kernel, SPAWN_KEEP_MASK, SPAWN_SETSID } from "../kernel/kernel.ts";
 import { complain } from "../kernel/output.ts";
-import { becomeProgram, noteDescriptors, raiseDescriptorLimit, sealHeap, setCommandLine } from "../kernel/self.ts";
+import {
+  becomeProgram,
+  descriptorLimits,
+  limitDescriptorsOfPrograms,
+  noteDescriptors,
+  raiseDescriptorLimit,
+  sealHeap,
+  setCommandLine,
+} from "../kernel/self.ts";
 import type { Reactor } from "../reactor.ts";
 
 /** What the command line says. */
 type Arguments = {
+  readonly dense: boolean;
   readonly ownSession: boolean;
   readonly dir: Uint8Array;
   readonly log: Uint8Array | null;
 };
 
 /**
- * compat: only the very first word is looked at for options: `-P…` is the
- * option, `--…` is skipped, any other word is the directory. null: misuse.
+ * compat: only the very first word, or the one behind `--dense`, is looked at
+ * for options: `-P…` is the option, `--…` is skipped, any other word is the
+ * directory. null: misuse.
  */
 function parse(argv: readonly Uint8Array[]): Arguments | null {
-  let at = 1;
   let ownSession = false;
-  const first = item(argv, 1) ?? EMPTY;
+  const dense = equal(item(argv, 1) ?? EMPTY, ascii("--dense"));
+  let at = dense ? 2 : 1;
+  const first = item(argv, at) ?? EMPTY;
   if (byteAt(first, 0) === 45 && byteAt(first, 1) === 80) {
     ownSession = true;
-    at = 2;
-  } else if (byteAt(first, 0) === 45 && byteAt(first, 1) === 45) at = 2;
+    at++;
+  } else if (byteAt(first, 0) === 45 && byteAt(first, 1) === 45) at++;
   const dir = item(argv, at);
   if (dir === null) return null;
-  return { ownSession, dir, log: item(argv, at + 1) };
+  return { dense, ownSession, dir, log: item(argv, at + 1) };
 }
 
 class Messages extends ScanOutput {
@@ -55,12 +67,18 @@ class Messages extends ScanOutput {
   }
 
   print(message: string): void {
-    const line = `${this.#prefix}${message}\n`;
+    this.line(`${this.#prefix}${message}\n`);
+  }
+
+  line(line: string): void {
     // Written to our own pipe it could fill it, and nobody but us empties it.
     if (this.title !== null) this.title.append(ascii(line));
     else complain(this.#kernel, line);
   }
 }
+
+/** For hosted services: what a runsv of its own would restore. */
+const RESTORED: readonly number[] = [SIGCHLD, SIGHUP, SIGTERM];
 
 /** Exit code 0 on TERM, 111 on HUP, 1 for misuse, 100 when it cannot start. */
 export function runsvdir(kernel: Kernel, given: readonly Uint8Array[]): number {
@@ -86,10 +104,10 @@ export function runsvdir(kernel: Kernel, given: readonly Uint8Array[]): number {
     return 100;
   }
   const now = kernel.now();
-  const inheritedLog = numbers !== null && numbers.length === 2 ? numbers[0]! : -1;
-  const softLimit = numbers !== null && numbers.length === 2 ? numbers[1]! : -1;
+  const inheritedLog = numbers !== null && numbers.length === 3 ? numbers[0]! : -1;
+  const before = numbers !== null && numbers.length === 3 && numbers[1]! >= 0 ? descriptorLimits(numbers[1]!, numbers[2]!) : null;
   if (args.log !== null) messages.title = openTitleLog(process.reactor, argv, args.log, inheritedLog, messages, now);
-  return supervise(kernel, process, args, argv, messages, softLimit);
+  return supervise(kernel, process, args, argv, messages, before);
 }
 
 function openTitleLog(
@@ -113,16 +131,29 @@ function openTitleLog(
   return null;
 }
 
+function newStarter(
+  kernel: Kernel,
+  process: RunsvdirProcess,
+  args: Arguments,
+  limits: Uint8Array,
+  messages: Messages,
+): RunsvStarter {
+  if (!args.dense) return new NativeRunsvStarter(kernel, args.ownSession, limits, (m) => messages.print(`fatal: ${m}`), null);
+  limitDescriptorsOfPrograms(limits);
+  const starting = { flags: SPAWN_KEEP_MASK | (args.ownSession ? SPAWN_SETSID : 0), defaults: RESTORED };
+  return new DenseStarter(process.reactor, starting, (line) => messages.line(line));
+}
+
 function supervise(
   kernel: Kernel,
   process: RunsvdirProcess,
   args: Arguments,
   argv: readonly Uint8Array[],
   messages: Messages,
-  softLimit: number,
+  before: Uint8Array | null,
 ): number {
-  const limits = raiseDescriptorLimit(softLimit);
-  const starter = new NativeRunsvStarter(kernel, args.ownSession, limits, (m) => messages.print(`fatal: ${m}`), null);
+  const limits = raiseDescriptorLimit(before, args.dense);
+  const starter = newStarter(kernel, process, args, limits, messages);
   const failed = process.supervise(args.dir, starter, messages);
   if (failed < 0) {
     messages.print(`fatal: unable to open current directory: ${errorText(-failed)}`);
@@ -130,7 +161,8 @@ function supervise(
   }
   const program = argv[0]!;
   const logFd = messages.title === null ? -1 : messages.title.readFd;
-  const again = concatLists([ascii("runsvdir"), recoveredWord([logFd, limits.length > 0 ? le64(limits, 0) : -1])], argv.slice(1));
+  const handed = recoveredWord([logFd, limits.length > 0 ? le64(limits, 0) : -1, limits.length > 0 ? le64(limits, 8) : -1]);
+  const again = concatLists([ascii("runsvdir"), handed], argv.slice(1));
   installRecovery(again, [logFd], program);
   process.begin();
   while (process.turn()) {

@@ -131,7 +131,7 @@ export class ContainerTree {
   begin(now: Instant): void {
     const dir = this.#settings.dir;
     if (dir === null) return;
-    const limits = raiseDescriptorLimit(-1);
+    const limits = raiseDescriptorLimit(null, false);
     const nursery = new ContainerNursery(this.#kernel, this.#output, this.notice);
     const starter = new NativeRunsvStarter(this.#kernel, true, limits, (m) => this.say(`fatal: ${m}`), nursery);
     this.#scanner = new Scanner(this.#reactor, dir, starter, new Messages(this));

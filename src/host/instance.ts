@@ -14,7 +14,7 @@ import { type Kernel, type Move, type Spawned, Stat } from "../kernel/kernel.ts"
 import { procStat } from "../kernel/proc.ts";
 import { Part, type Reactor } from "../reactor.ts";
 import { adoptedStatus, OWN_CHILD, openAdopted } from "./adopted-process.ts";
-import { hookSpawn, programSpawn, whyNotStarted } from "./service-programs.ts";
+import { hookSpawn, programSpawn, type Starting, whyNotStarted } from "./service-programs.ts";
 import { StateDirectory } from "./state-directory.ts";
 
 /** What an instance needs of its owner. */
@@ -23,6 +23,10 @@ export abstract class InstanceOwner extends Part {
   abstract get serviceFd(): Fd;
   /** Descriptor moves for a program of the service or of the log. */
   abstract moves(isLog: boolean): readonly Move[];
+  /** How programs are started. */
+  abstract get starting(): Starting;
+  /** There is a child more. */
+  abstract forked(child: Pid): void;
   abstract warn(text: string): void;
   /** A message of the class runit's children print before they exit 111. */
   abstract fatal(text: string): void;
@@ -172,14 +176,13 @@ export class Instance extends Part {
     this.#owner.settled(now);
   }
 
-  /** Ends the supervision: nothing is left to do for anybody else. */
+  /** Ends the supervision. */
   close(): void {
     this.#reactor.wakeAt(this, null);
     this.#reactor.unwatch(this.files.controlFd);
     this.#closeAdopted();
     // The last try: what the files say stays.
     if (this.#rewriteAt !== null) this.files.writeFiles(this.machine, unpackTai64n(this.files.record.label, 0));
-    this.files.dropRecord();
     this.files.close();
   }
 
@@ -215,6 +218,7 @@ export class Instance extends Part {
   /** 0; -ESRCH when the process is gone; another -errno when a second copy must not be risked. */
   #adoptProcess(process: number): number {
     const fd = openAdopted(this.#kernel, pid(process), this.files.record.startedBootMs);
+    if (fd === OWN_CHILD) this.#owner.forked(pid(process));
     if (fd < 0 || fd === OWN_CHILD) return Math.min(fd, 0);
     const watched = this.#reactor.watch(fd, EPOLLIN, this, false);
     if (watched >= 0) this.#adoptedFd = fd;
@@ -273,6 +277,7 @@ export class Instance extends Part {
     }
     record.pid = spawned.pid;
     this.#correctStart();
+    this.#owner.forked(pid(spawned.pid));
     if (program === "run") record.pipeLost = false;
     if (spawned.execErrno !== 0) this.#owner.fatal(whyNotStarted(program, this.machine.isLog, spawned));
     // The turn may be long under a flood of commands: the second counts from here; simulate/seeds 97.
@@ -314,7 +319,7 @@ export class Instance extends Part {
       }
     }
     const spawned = this.#kernel.spawn(
-      programSpawn(dir, program, this.machine.lastStatus, this.#owner.moves(isLog), this.files.recordFd),
+      programSpawn(dir, program, this.machine.lastStatus, this.#owner.moves(isLog), this.#owner.starting, this.files.recordFd),
     );
     if (isLog) this.#kernel.close(dir);
     return spawned;
@@ -330,7 +335,7 @@ export class Instance extends Part {
       events.push({ kind: "hookEnded", handled: false });
       return;
     }
-    const spawned = this.#kernel.spawn(hookSpawn(this.#owner.serviceFd, path, this.#owner.moves(false)));
+    const spawned = this.#kernel.spawn(hookSpawn(this.#owner.serviceFd, path, this.#owner.moves(false), this.#owner.starting));
     if (spawned.pid < 0) {
       this.#owner.warn(`unable to fork for control/${letterOf(command)}: ${errorText(-spawned.pid)}`);
       events.push({ kind: "hookEnded", handled: false });
@@ -339,6 +344,7 @@ export class Instance extends Part {
     // compat: the question mark is part of the message.
     if (spawned.execErrno !== 0) this.#owner.fatal(`unable to run control/?: ${errorText(spawned.execErrno)}`);
     this.#hookPid = pid(spawned.pid);
+    this.#owner.forked(this.#hookPid);
   }
 
   // ---- State ----

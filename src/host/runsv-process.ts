@@ -82,7 +82,7 @@ export class RunsvProcess {
       complain(kernel, `runsv ${shown}: fatal: unable to create selfpipe: ${errorText(errno)}\n`);
       return null;
     }
-    const supervisor = new Supervisor(reactor, name, service);
+    const supervisor = new Supervisor(reactor, name, service, null);
     const now = kernel.now();
     const problem = supervisor.open(inherited, now);
     if (problem !== null) {

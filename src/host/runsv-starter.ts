@@ -142,7 +142,7 @@ export class NativeRunsvStarter extends RunsvStarter {
       recordFd: -1,
       recordAt: 0,
     });
-    raiseDescriptorLimit(-1);
+    raiseDescriptorLimit(null, false);
     if (spawned.pid > 0 && spawned.execErrno !== 0) {
       const errno = this.#program.length === 0 ? ENOENT : spawned.execErrno;
       this.#say(`unable to start runsv ${text(entry.name)}: ${errorText(errno)}`);

@@ -24,18 +24,25 @@ import { Part, Reactor } from "../reactor.ts";
 import { provokeTrap } from "./recovery.ts";
 import { type RunsvStarter, Scanner, type ScanOutput } from "./scanner.ts";
 
+/** Ended children taken in one turn. */
+const REAPED_PER_TURN = 200;
+
 /** Signals of runsvdir; `exitCode` is set once it is to end. */
 class RunsvdirSignals extends Part {
   exitCode = -1;
   upgrade = false;
   readonly #kernel: Kernel;
+  readonly #reactor: Reactor;
   readonly #scanner: Scanner;
+  readonly #starter: RunsvStarter;
   readonly #dir: Uint8Array;
 
-  constructor(kernel: Kernel, scanner: Scanner, dir: Uint8Array) {
+  constructor(reactor: Reactor, scanner: Scanner, starter: RunsvStarter, dir: Uint8Array) {
     super();
-    this.#kernel = kernel;
+    this.#kernel = reactor.kernel;
+    this.#reactor = reactor;
     this.#scanner = scanner;
+    this.#starter = starter;
     this.#dir = dir;
   }
 
@@ -44,19 +51,24 @@ class RunsvdirSignals extends Part {
     this.reap(now);
   }
 
-  override due(_now: Instant): void {}
+  override due(now: Instant): void {
+    this.reap(now);
+  }
 
+  /** A flood of ends must not keep everything else waiting. */
   reap(now: Instant): void {
-    for (;;) {
+    for (let reaped = 0; reaped < REAPED_PER_TURN; reaped++) {
       const exit = this.#kernel.waitpid(-1, WNOHANG);
       if (exit.pid <= 0) return;
-      this.#scanner.reaped(exit.pid, now);
+      if (!this.#scanner.reaped(exit.pid, now)) this.#starter.reaped(exit.pid, exit.status, now);
     }
+    this.#reactor.wakeAt(this, now);
   }
 
   #receive(signal: number, now: Instant): void {
     switch (signal) {
       case SIGTERM:
+        if (this.#starter.hosted > 0) this.#scanner.stopAll(now);
         this.exitCode = 0;
         break;
       case SIGHUP:
@@ -94,6 +106,7 @@ export class RunsvdirProcess {
   readonly #signalFd: Fd;
   #signals: RunsvdirSignals | null = null;
   #scanner: Scanner | null = null;
+  #starter: RunsvStarter | null = null;
 
   /** `traps` are further signals to catch. */
   constructor(kernel: Kernel, traps: readonly number[]) {
@@ -117,8 +130,9 @@ export class RunsvdirProcess {
   /** 0, or -errno when it cannot work. */
   supervise(dir: Uint8Array, starter: RunsvStarter, output: ScanOutput): number {
     const scanner = new Scanner(this.reactor, dir, starter, output);
-    const signals = new RunsvdirSignals(this.#kernel, scanner, dir);
+    const signals = new RunsvdirSignals(this.reactor, scanner, starter, dir);
     this.#scanner = scanner;
+    this.#starter = starter;
     this.#signals = signals;
     return this.reactor.watch(this.#signalFd, EPOLLIN, signals, true);
   }
@@ -133,13 +147,16 @@ export class RunsvdirProcess {
   /** Waits once and handles what came; false when it is to end. */
   turn(): boolean {
     this.reactor.turn(-1);
-    return this.#signals !== null && this.#signals.exitCode < 0;
+    const scanner = this.#scanner;
+    if (scanner !== null) scanner.settleHosted(this.#kernel.now());
+    if (this.exitCode < 0) return true;
+    return this.#starter !== null && this.#starter.hosted > 0;
   }
 
   /** Whether USR1 has asked for the program on disk since the last question. */
   takeUpgrade(): boolean {
     const signals = this.#signals;
-    if (signals === null || !signals.upgrade) return false;
+    if (signals === null || !signals.upgrade || signals.exitCode >= 0) return false;
     signals.upgrade = false;
     return true;
   }

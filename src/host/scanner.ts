@@ -44,6 +44,27 @@ export abstract class RunsvStarter {
   abstract found(entry: ScanEntry, dir: Fd, bootId: Uint8Array): void;
   /** The entry is gone: free what `start` keeps for it. */
   abstract forget(entry: ScanEntry): void;
+
+  // What follows is for one that hosts the supervisors itself (dense-host.ts): a number that is
+  // no pid then stands for each of them.
+
+  /** How many supervisors this process hosts. */
+  get hosted(): number {
+    return 0;
+  }
+
+  /** Tells the supervisor of `entry` to exit, if it is hosted; whether it is. */
+  stop(_entry: ScanEntry): boolean {
+    return false;
+  }
+
+  /** The end of a child of a hosted supervisor. */
+  reaped(_child: number, _status: number, _now: Instant): void {}
+
+  /** The number of a hosted supervisor that has ended since the last question; 0: there is none. */
+  nextEnded(): number {
+    return 0;
+  }
 }
 
 /** Without inotify the directory is looked at this often. */
@@ -112,6 +133,11 @@ export class Scanner extends Part {
     if (entry === null) return false;
     this.#ended(entry, now);
     return true;
+  }
+
+  /** Deals with hosted supervisors that have ended. */
+  settleHosted(now: Instant): void {
+    for (let ended = this.#starter.nextEnded(); ended > 0; ended = this.#starter.nextEnded()) this.reaped(ended, now);
   }
 
   override ready(fd: Fd, _events: number, now: Instant): void {
@@ -252,6 +278,7 @@ export class Scanner extends Part {
           else this.#start(entry, dir, now);
           break;
         case "stop":
+          if (this.#starter.stop(entry)) break;
           if (entry.pidfd >= 0) this.#kernel.pidfdKill(entry.pidfd, SIGTERM);
           else this.#kernel.kill(entry.pid, SIGTERM);
           break;

@@ -9,34 +9,49 @@ import { type Move, SPAWN_KEEP_MASK, type Spawn, type Spawned, STEP_CHDIR, STEP_
 
 /** Signals runsv blocks. */
 export const RUNSV_SIGNALS: readonly number[] = [SIGCHLD, SIGTERM, SIGPIPE];
-/** Signals whose action is the default one in its children, and which are not blocked there; all others are inherited. */
-const RESTORED: readonly number[] = [SIGCHLD, SIGTERM];
 
-function spawnIn(dir: Fd, argv: readonly Uint8Array[], moves: readonly Move[], recordFd: Fd): Spawn {
+/** How a process starts the programs of its services. */
+export type Starting = {
+  /** SPAWN_* bits. */
+  readonly flags: number;
+  /** Signals whose action is the default one in the program, and which are not blocked there; all others are inherited. */
+  readonly defaults: readonly number[];
+};
+
+export const RUNSV_STARTING: Starting = { flags: SPAWN_KEEP_MASK, defaults: [SIGCHLD, SIGTERM] };
+
+function spawnIn(dir: Fd, argv: readonly Uint8Array[], moves: readonly Move[], how: Starting, recordFd: Fd): Spawn {
   return {
     dir,
     path: argv[0]!,
     argv,
     env: null,
     moves,
-    flags: SPAWN_KEEP_MASK,
+    flags: how.flags,
     blocked: [],
-    defaults: RESTORED,
+    defaults: how.defaults,
     recordFd,
     recordAt: ADOPT_PID_AT,
   };
 }
 
 /** `./run`, or `./finish` with what became of run; its pid goes into the record. */
-export function programSpawn(dir: Fd, program: Program, lastStatus: number, moves: readonly Move[], recordFd: Fd): Spawn {
-  if (program === "run") return spawnIn(dir, [ascii("./run")], moves, recordFd);
+export function programSpawn(
+  dir: Fd,
+  program: Program,
+  lastStatus: number,
+  moves: readonly Move[],
+  how: Starting,
+  recordFd: Fd,
+): Spawn {
+  if (program === "run") return spawnIn(dir, [ascii("./run")], moves, how, recordFd);
   const args = finishArguments(lastStatus);
-  return spawnIn(dir, [ascii("./finish"), ascii(args.code), ascii(args.signal)], moves, recordFd);
+  return spawnIn(dir, [ascii("./finish"), ascii(args.code), ascii(args.signal)], moves, how, recordFd);
 }
 
 /** A control script. */
-export function hookSpawn(dir: Fd, path: Uint8Array, moves: readonly Move[]): Spawn {
-  return spawnIn(dir, [path], moves, -1);
+export function hookSpawn(dir: Fd, path: Uint8Array, moves: readonly Move[], how: Starting): Spawn {
+  return spawnIn(dir, [path], moves, how, -1);
 }
 
 /** The message of a child that could not become the program. */

@@ -10,7 +10,7 @@
  */
 import { ascii, text } from "../base/bytes.ts";
 import { errorText } from "../base/error-text.ts";
-import { after, type Fd, type Instant, NO_PID } from "../base/units.ts";
+import { after, type Fd, type Instant, NO_PID, type Pid } from "../base/units.ts";
 import type { Command } from "../core/control.ts";
 import { Service } from "../core/service.ts";
 import { essentialNotice } from "../formats/essential-notice.ts";
@@ -21,6 +21,7 @@ import { bootId } from "../kernel/proc.ts";
 import type { Reactor } from "../reactor.ts";
 import { Instance, InstanceOwner } from "./instance.ts";
 import { openReadEnd, openWriteEnd, passes, pipeInode } from "./log-pipe.ts";
+import { RUNSV_STARTING, type Starting } from "./service-programs.ts";
 import { openDirectory } from "./state-directory.ts";
 
 /** No descriptor: what is to be started with it fails and says so. */
@@ -40,6 +41,18 @@ export type Inherited = {
 
 export const NOTHING_INHERITED: Inherited = { lock: -1, logLock: -1, pipeRead: -1, pipeWrite: -1, notice: -1 };
 
+/** What a supervisor needs of a process that hosts many of them; runsv, which is one, does without. */
+export abstract class SupervisorHome {
+  /** How programs are started. */
+  abstract get starting(): Starting;
+  /** A whole line for standard error. */
+  abstract print(line: string): void;
+  /** The process has a child more, whose end is to be told to the supervisor. */
+  abstract forked(child: Pid): void;
+  /** It is `finished`, and stays so unless a command follows at once. */
+  abstract finishes(): void;
+}
+
 export class Supervisor extends InstanceOwner {
   readonly main: Instance;
   log: Instance | null = null;
@@ -52,6 +65,7 @@ export class Supervisor extends InstanceOwner {
   /** As in messages: the directory as it was given. */
   readonly #name: string;
   readonly #directory: Fd;
+  readonly #home: SupervisorHome | null;
   /** Why the pipe in use could not be taken over; 0: there was no need, or it could. */
   #pipeLost = 0;
   #notice: Fd = -1;
@@ -60,12 +74,13 @@ export class Supervisor extends InstanceOwner {
   #logWaitMs = LOG_WAIT_MS;
 
   /** `directory`: the open service directory, which the supervisor owns from here on. */
-  constructor(reactor: Reactor, name: Uint8Array, directory: Fd) {
+  constructor(reactor: Reactor, name: Uint8Array, directory: Fd, home: SupervisorHome | null) {
     super();
     this.#kernel = reactor.kernel;
     this.#reactor = reactor;
     this.#name = text(name);
     this.#directory = directory;
+    this.#home = home;
     const want = this.#exists(ascii("down")) ? "down" : "up";
     this.main = new Instance(reactor, this, new Service(want, false));
   }
@@ -135,12 +150,26 @@ export class Supervisor extends InstanceOwner {
     return isLog ? [{ from: this.pipeRead, to: 0 }] : [{ from: this.pipeWrite, to: 1 }];
   }
 
+  override get starting(): Starting {
+    return this.#home?.starting ?? RUNSV_STARTING;
+  }
+
+  override forked(child: Pid): void {
+    this.#home?.forked(child);
+  }
+
   override warn(message: string): void {
-    complain(this.#kernel, `runsv ${this.#name}: warning: ${message}\n`);
+    this.#say(`warning: ${message}`);
   }
 
   override fatal(message: string): void {
-    complain(this.#kernel, `runsv ${this.#name}: fatal: ${message}\n`);
+    this.#say(`fatal: ${message}`);
+  }
+
+  #say(message: string): void {
+    const line = `runsv ${this.#name}: ${message}\n`;
+    if (this.#home === null) complain(this.#kernel, line);
+    else this.#home.print(line);
   }
 
   override settled(now: Instant): void {
@@ -152,7 +181,7 @@ export class Supervisor extends InstanceOwner {
       if (this.#logReleased && this.main.machine.want !== "exit") this.#takeLogBack(now);
       return;
     }
-    if (log === null) this.finished = true;
+    if (log === null) this.#finish();
     else if (!this.#logReleased) {
       this.#logReleased = true;
       this.#closePipe();
@@ -161,8 +190,13 @@ export class Supervisor extends InstanceOwner {
     } else {
       // A command to the log service itself does not call it back; simulate/found: "d to a released log".
       if (log.machine.want !== "exit") log.release(now);
-      this.finished = log.machine.gone;
+      if (log.machine.gone) this.#finish();
     }
+  }
+
+  #finish(): void {
+    this.finished = true;
+    this.#home?.finishes();
   }
 
   /** Once for each time it goes down for good: what an init makes the end of its container. */
@@ -183,8 +217,15 @@ export class Supervisor extends InstanceOwner {
     this.#reactor.wakeAt(this, after(now, this.#logWaitMs));
   }
 
-  /** Gives back every descriptor. */
+  /** The end: nothing is left for a successor. Gives back every descriptor. */
   close(): void {
+    this.main.files.dropRecord();
+    if (this.log !== null) this.log.files.dropRecord();
+    this.abandon();
+  }
+
+  /** Gives back every descriptor; what is recorded is a successor's. */
+  abandon(): void {
     this.#reactor.wakeAt(this, null);
     this.main.close();
     if (this.log !== null) this.log.close();

@@ -1,5 +1,5 @@
 /** What a process can ask and tell about itself: arguments, environment, title, crash handler. */
-import { ascii, block, EMPTY, putLe64, split } from "../base/bytes.ts";
+import { ascii, block, EMPTY, le64, putLe64, split } from "../base/bytes.ts";
 import type { Fd } from "../base/units.ts";
 
 declare function kArgs(b: Uint8Array): number;
@@ -19,6 +19,7 @@ declare function kRest(fd: number, timeout: number): number;
 declare function kCloseRange(first: number, last: number): number;
 declare function kExec(p: Uint8Array, av: Uint8Array, ev: Uint8Array, keep: number): number;
 declare function kGetrlimit(what: number, b: Uint8Array): number;
+declare function kLimitPrograms(b: Uint8Array): void;
 declare function kSetrlimit(what: number, b: Uint8Array): number;
 
 /** argv, argv[0] first, byte for byte. */
@@ -134,20 +135,37 @@ export function closeAllBut(first: Fd, kept: readonly Fd[]): void {
 }
 
 const RLIMIT_NOFILE = 7;
+/** fs.nr_open (proc_sys_fs(5)) unless it was changed: no process may have more. */
+const NR_OPEN = 1048576;
+
+/** Limits of open files as `raiseDescriptorLimit` returns them. */
+export function descriptorLimits(soft: number, hard: number): Uint8Array {
+  const limits = new Uint8Array(16);
+  putLe64(limits, 0, soft);
+  putLe64(limits, 8, hard);
+  return limits;
+}
 
 /**
- * Raises the soft limit of open files to the hard one; returns the limits as
- * they were, for `setDescriptorLimit`; empty: they cannot be told, and stay. `soft` >= 0 is what it was before this
- * process replaced its image, when it had raised the limit already.
+ * Raises the soft limit of open files to the hard one, and with `most` both to
+ * what the kernel allows, if this process may (CAP_SYS_RESOURCE); returns the
+ * limits as they were, for `setDescriptorLimit`; empty: they cannot be told, and
+ * stay. `known`: what they were before
+ * this process replaced its image, when it had raised them already.
  */
-export function raiseDescriptorLimit(soft: number): Uint8Array {
+export function raiseDescriptorLimit(known: Uint8Array | null, most: boolean): Uint8Array {
   const before = new Uint8Array(16);
   if (kGetrlimit(RLIMIT_NOFILE, before) < 0) return EMPTY;
-  if (soft >= 0) putLe64(before, 0, soft);
-  const raised = before.slice(0, 16);
-  for (let i = 0; i < 8; i++) raised[i] = before[i + 8]!;
-  kSetrlimit(RLIMIT_NOFILE, raised);
-  return before;
+  const hard = le64(before, 8);
+  if (!most || hard >= NR_OPEN || kSetrlimit(RLIMIT_NOFILE, descriptorLimits(NR_OPEN, NR_OPEN)) < 0) {
+    kSetrlimit(RLIMIT_NOFILE, descriptorLimits(hard, hard));
+  }
+  return known ?? before;
+}
+
+/** The limits for every program started from here on. */
+export function limitDescriptorsOfPrograms(limits: Uint8Array): void {
+  kLimitPrograms(limits);
 }
 
 export function setDescriptorLimit(limits: Uint8Array): void {

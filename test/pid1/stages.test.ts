@@ -214,7 +214,9 @@ both("runit-init 0 and 6", async (tools, t) => {
     await shows(m, "two");
     assert.equal((await m.exec(program, "7")).code, 0);
     const asked = await m.exec(program, what);
-    assert.deepEqual([asked.code, asked.stderr], [0, ""]);
+    // The end of process 1 may come before that of who asked for it.
+    if (asked.signal === null) assert.equal(asked.code, 0);
+    assert.equal(asked.stderr, "");
     await ends(m, end, last);
   }
 });
