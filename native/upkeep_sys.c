@@ -220,6 +220,7 @@ int32_t k_read(double fd, const uint8_t *b, size_t n) { RET(read((int)fd, OUT(b)
 int32_t k_write(double fd, const uint8_t *b, size_t n) { RET(write((int)fd, b, n)); }
 int32_t k_pread(double fd, const uint8_t *b, size_t n, double at) { RET(pread((int)fd, OUT(b), n, (off_t)at)); }
 int32_t k_pwrite(double fd, const uint8_t *b, size_t n, double at) { RET(pwrite((int)fd, b, n, (off_t)at)); }
+int32_t k_tee(double in, double out, double len) { RET(tee((int)in, (int)out, (size_t)len, SPLICE_F_NONBLOCK)); }
 int32_t k_splice(double in, double out, double len, double flags) {
   RET(splice((int)in, 0, (int)out, 0, (size_t)len, (unsigned)flags));
 }

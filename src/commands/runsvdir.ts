@@ -12,7 +12,7 @@ import { type RunsvStarter, ScanOutput } from "../host/scanner.ts";
 import { LOG_BYTES_MIN, TitleLog } from "../host/title-log.ts";
 import { F_SETFD, SIGCHLD, SIGHUP, SIGTERM } from "../kernel/constants.ts";
 import { type Kernel, SPAWN_KEEP_MASK, SPAWN_SETSID } from "../kernel/kernel.ts";
-import { complain } from "../kernel/output.ts";
+import { complain, output } from "../kernel/output.ts";
 import {
   becomeProgram,
   descriptorLimits,
@@ -140,8 +140,10 @@ function newStarter(
 ): RunsvStarter {
   if (!args.dense) return new NativeRunsvStarter(kernel, args.ownSession, limits, (m) => messages.print(`fatal: ${m}`), null);
   limitDescriptorsOfPrograms(limits);
+  // One reader that does not read must not keep all services waiting.
+  output.mayWait = false;
   const starting = { flags: SPAWN_KEEP_MASK | (args.ownSession ? SPAWN_SETSID : 0), defaults: RESTORED };
-  return new DenseStarter(process.reactor, starting, (line) => messages.line(line));
+  return new DenseStarter(process.reactor, args.dir, starting, (line) => messages.line(line));
 }
 
 function supervise(

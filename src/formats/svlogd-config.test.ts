@@ -69,6 +69,7 @@ test("lines of our own", () => {
   assert.deepEqual(parse("zlzma\n").problems, ["unknown compression: lzma"]);
   assert.equal(parse("Tutc\n").stamp, "isoUtc");
   assert.equal(parse("Tlocal\n").stamp, "isoLocal");
+  assert.equal(parse("Ttai64n\n").stamp, "tai64n");
   assert.deepEqual(parse("Tmoon\n").problems, ["unknown time zone: moon"]);
   assert.equal(text(parse("jweb\n").json ?? ascii("x")), "web");
   assert.equal(parse("j\nx\n").json?.length, 0);

@@ -109,6 +109,7 @@ function parseCompression(config: LogConfig, value: Uint8Array): void {
 function parseStamp(config: LogConfig, value: Uint8Array): void {
   if (equal(value, ascii("utc"))) config.stamp = "isoUtc";
   else if (equal(value, ascii("local"))) config.stamp = "isoLocal";
+  else if (equal(value, ascii("tai64n"))) config.stamp = "tai64n";
   else config.problems.push(`unknown time zone: ${text(value)}`);
 }
 

@@ -1,6 +1,7 @@
 /** The process a killed supervisor has left: found again by its record, watched through a pidfd. */
-import type { Fd, Pid } from "../base/units.ts";
+import { type Fd, type Pid, pid } from "../base/units.ts";
 import { STATUS_UNKNOWN, THROTTLE_MS } from "../core/service.ts";
+import type { AdoptRecord } from "../formats/adopt.ts";
 import { EAGAIN, ESRCH } from "../kernel/constants.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { procStat } from "../kernel/proc.ts";
@@ -36,4 +37,14 @@ export function adoptedStatus(kernel: Kernel, fd: Fd, process: Pid): number {
   const told = kernel.pidfdStatus(fd);
   if (told >= 0) return told;
   return seen !== null && seen.state === ZOMBIE ? seen.waitStatus : STATUS_UNKNOWN;
+}
+
+/**
+ * If this process stood still just before it started the recorded one
+ * (SIGSTOP), the record's moment is too far from the true one to be recognised.
+ */
+export function correctStart(kernel: Kernel, record: AdoptRecord): void {
+  if (kernel.bootTimeMs() - record.startedBootMs < THROTTLE_MS) return;
+  const seen = procStat(kernel, pid(record.pid));
+  if (seen !== null) record.startedBootMs = seen.startBootMs;
 }

@@ -6,10 +6,11 @@
  * number, above every pid. Opening and stopping take many system calls each,
  * so they wait in a queue, and a turn does only so many of them.
  */
-import { text } from "../base/bytes.ts";
+import { ascii, concat, text } from "../base/bytes.ts";
 import type { Fd, Instant, Pid } from "../base/units.ts";
 import type { ScanEntry } from "../core/scan.ts";
 import { Part, type Reactor } from "../reactor.ts";
+import { LogRoom } from "./inner-log.ts";
 import { RunsvStarter } from "./scanner.ts";
 import type { Starting } from "./service-programs.ts";
 import { openDirectory } from "./state-directory.ts";
@@ -48,6 +49,14 @@ class Hosted extends SupervisorHome {
     this.#host.children.set(child, this);
   }
 
+  override get logRoom(): LogRoom {
+    return this.#host.logRoom;
+  }
+
+  override get prefix(): Uint8Array {
+    return this.#host.prefix;
+  }
+
   override finishes(): void {
     this.#host.finishing.push(this);
   }
@@ -74,6 +83,8 @@ class DenseHost extends Part {
   readonly reactor: Reactor;
   readonly starting: Starting;
   readonly print: (line: string) => void;
+  /** The services directory, with a slash. */
+  readonly prefix: Uint8Array;
   readonly hosted: Map<number, Hosted> = new Map<number, Hosted>();
   /** Whose child it is, by pid. */
   readonly children: Map<number, Hosted> = new Map<number, Hosted>();
@@ -82,12 +93,21 @@ class DenseHost extends Part {
   readonly ended: number[] = [];
   #queue: Hosted[] = [];
   #next = 0;
+  #logRoom: LogRoom | null = null;
 
-  constructor(reactor: Reactor, starting: Starting, print: (line: string) => void) {
+  constructor(reactor: Reactor, dir: Uint8Array, starting: Starting, print: (line: string) => void) {
     super();
     this.reactor = reactor;
+    this.prefix = concat([dir, ascii("/")]);
     this.starting = starting;
     this.print = print;
+  }
+
+  /** Made for the first that needs it. */
+  get logRoom(): LogRoom {
+    const room = this.#logRoom ?? new LogRoom(this.reactor);
+    this.#logRoom = room;
+    return room;
   }
 
   enqueue(hosted: Hosted): void {
@@ -133,10 +153,10 @@ export class DenseStarter extends RunsvStarter {
   readonly #host: DenseHost;
   #number = FIRST_NUMBER;
 
-  /** `print` takes the supervisors' messages, whole lines. */
-  constructor(reactor: Reactor, starting: Starting, print: (line: string) => void) {
+  /** `dir`: the services directory; `print` takes the supervisors' messages, whole lines. */
+  constructor(reactor: Reactor, dir: Uint8Array, starting: Starting, print: (line: string) => void) {
     super();
-    this.#host = new DenseHost(reactor, starting, print);
+    this.#host = new DenseHost(reactor, dir, starting, print);
   }
 
   override get hosted(): number {

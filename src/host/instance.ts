@@ -11,9 +11,9 @@ import { type Program, type Service, type ServiceEvent, STATUS_UNKNOWN, THROTTLE
 import { packTai64n, unpackTai64n } from "../formats/tai64n.ts";
 import { ENOENT, EPOLLIN, ESRCH, O_CLOEXEC, O_NONBLOCK, O_RDONLY, SIGKILL } from "../kernel/constants.ts";
 import { type Kernel, type Move, type Spawned, Stat } from "../kernel/kernel.ts";
-import { procStat } from "../kernel/proc.ts";
 import { Part, type Reactor } from "../reactor.ts";
-import { adoptedStatus, OWN_CHILD, openAdopted } from "./adopted-process.ts";
+import { adoptedStatus, correctStart, OWN_CHILD, openAdopted } from "./adopted-process.ts";
+import type { InnerProgram } from "./inner-program.ts";
 import { hookSpawn, programSpawn, type Starting, whyNotStarted } from "./service-programs.ts";
 import { StateDirectory } from "./state-directory.ts";
 
@@ -55,6 +55,8 @@ export class Instance extends Part {
   /** A predecessor died between deciding to start a process and recording it. */
   #recheckRecord = false;
   #listening = true;
+  /** In place of ./run; set before `open`. */
+  inner: InnerProgram | null = null;
 
   constructor(reactor: Reactor, owner: InstanceOwner, machine: Service) {
     super();
@@ -152,10 +154,11 @@ export class Instance extends Part {
         const action = actions[j]!;
         switch (action.act) {
           case "start":
-            this.#start(action.program, events);
+            if (this.inner === null) this.#start(action.program, events);
+            else this.#startInner(this.inner, events, now);
             break;
           case "signal":
-            this.#signal(action.signal);
+            this.#signal(action.signal, now);
             break;
           case "hook":
             this.#startHook(action.command, events);
@@ -200,7 +203,7 @@ export class Instance extends Part {
     else if (record.want === 117 && m.want === "down") m.want = "up";
     const age = this.#kernel.bootTimeMs() - record.startedBootMs;
     m.throttledUntil = instant(now + Math.max(0, THROTTLE_MS - Math.max(0, age)));
-    if (record.state === 0) return 0;
+    if (record.state === 0 || this.inner !== null) return 0;
     const state = record.state === 1 ? "run" : "finish";
     m.lastStatus = record.lastStatus;
     if (record.pid === 0) {
@@ -253,8 +256,9 @@ export class Instance extends Part {
     return true;
   }
 
-  #signal(signal: number): void {
-    if (this.#adoptedFd >= 0) this.#kernel.pidfdKill(this.#adoptedFd, signal);
+  #signal(signal: number, now: Instant): void {
+    if (this.inner !== null) this.inner.signal(signal, now);
+    else if (this.#adoptedFd >= 0) this.#kernel.pidfdKill(this.#adoptedFd, signal);
     else if (this.machine.pid !== NO_PID) this.#kernel.kill(this.machine.pid, signal);
   }
 
@@ -276,7 +280,7 @@ export class Instance extends Part {
       return;
     }
     record.pid = spawned.pid;
-    this.#correctStart();
+    correctStart(this.#kernel, record);
     this.#owner.forked(pid(spawned.pid));
     if (program === "run") record.pipeLost = false;
     if (spawned.execErrno !== 0) this.#owner.fatal(whyNotStarted(program, this.machine.isLog, spawned));
@@ -285,12 +289,15 @@ export class Instance extends Part {
     events.push({ kind: "started", pid: pid(spawned.pid) });
   }
 
-  /** If this process stood still just before the start (SIGSTOP), the record's moment is too far from the true one to be recognised. */
-  #correctStart(): void {
-    const record = this.files.record;
-    if (this.#kernel.bootTimeMs() - record.startedBootMs < THROTTLE_MS) return;
-    const seen = procStat(this.#kernel, pid(record.pid));
-    if (seen !== null) record.startedBootMs = seen.startBootMs;
+  /** Shown as our own process; a successor finds none in the record. */
+  #startInner(inner: InnerProgram, events: ServiceEvent[], now: Instant): void {
+    this.#stamp();
+    if (inner.begin(now)) events.push({ kind: "started", pid: this.#kernel.getpid() });
+    else events.push({ kind: "startFailed" });
+  }
+
+  innerEnded(now: Instant): void {
+    this.drive({ kind: "ended", status: 0, hasFinish: false }, now);
   }
 
   /** The child of a dead predecessor may have written its pid meanwhile. */
@@ -358,16 +365,9 @@ export class Instance extends Part {
 
   #write(now: Instant): void {
     const m = this.machine;
-    const record = this.files.record;
-    record.state = m.state === "down" && m.starting === null ? 0 : m.state === "finish" ? 2 : 1;
-    record.pid = m.pid;
-    record.want = m.want === "up" ? 117 : m.want === "down" ? 100 : 120;
-    record.paused = m.paused;
-    record.gotTerm = m.gotTerm;
-    record.lastStatus = m.lastStatus;
-    record.writtenBootMs = this.#kernel.bootTimeMs();
+    this.files.fillRecord(m, this.inner === null);
     const recorded = this.files.writeRecord();
-    const problem = this.files.writeFiles(m, unpackTai64n(record.label, 0));
+    const problem = this.files.writeFiles(m, unpackTai64n(this.files.record.label, 0));
     this.#rewriteAt = (problem === null && recorded) || this.files.removed ? null : instant(now + REWRITE_MS);
     // Told once, not each second: compat: doc/differences.md, runsv-rewrite.
     if (problem !== null && problem !== this.#told) this.#owner.warn(problem);

@@ -6,7 +6,8 @@ import type { Fd } from "../base/units.ts";
 import { LineCopies } from "../core/log-line.ts";
 import { udpSend, udpSocket } from "../kernel/datagram.ts";
 import type { Kernel } from "../kernel/kernel.ts";
-import { writeAll } from "../kernel/output.ts";
+import { takesBytes } from "../kernel/machine.ts";
+import { output, writeAll } from "../kernel/output.ts";
 
 const CUT = ascii("...");
 const NEWLINE = ascii("\n");
@@ -50,7 +51,7 @@ export class LineSender extends LineCopies {
   /** Writes what is meant for standard error: once per block, not per line. */
   flush(): void {
     if (this.#errors.length === 0) return;
-    writeAll(this.#kernel, STDERR, this.#errors.bytes());
+    if (output.mayWait || takesBytes(STDERR)) writeAll(this.#kernel, STDERR, this.#errors.bytes());
     this.#errors.clear();
   }
 

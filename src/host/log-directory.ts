@@ -8,7 +8,7 @@
  * no further one may be given.
  */
 import { basename, EMPTY, text } from "../base/bytes.ts";
-import { after, type Fd, type Instant } from "../base/units.ts";
+import { after, type Fd, type Instant, type Pid } from "../base/units.ts";
 import { type Batch, NEWLINE, RecordStream } from "../core/log-line.ts";
 import { Selection } from "../core/log-pattern.ts";
 import { compareNames, rotatedSuffix, SizeRule, SUFFIX_U } from "../core/log-rotation.ts";
@@ -38,6 +38,8 @@ export type LogSetting = {
 export abstract class LogOwner extends Part {
   /** A directory that was not idle may have become so, or a processor ended: call `advance`. */
   abstract moved(now: Instant): void;
+  /** A processor was started, whose end `LogDirectory.reaped` is to be told of. */
+  forked(_child: Pid): void {}
 }
 
 /** A processor whose directory is no more written to, and its files. */
@@ -276,6 +278,10 @@ export class LogDirectory extends LogHome {
 
   override get command(): Uint8Array | null {
     return this.#config.processor;
+  }
+
+  override forked(child: Pid): void {
+    this.#owner.forked(child);
   }
 
   override rotating(now: Instant): void {

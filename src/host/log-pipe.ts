@@ -39,9 +39,12 @@ export function pipeInode(kernel: Kernel, fd: Fd): number {
   return fd >= 0 && kernel.fstat(fd, stat) >= 0 && stat.isFifo() ? stat.ino : 0;
 }
 
-/** A further description of the write end of the pipe behind `fd`. Descriptor or -errno. */
-export function openWriteEnd(kernel: Kernel, fd: Fd): Fd {
-  return kernel.open(AT_FDCWD, ascii(`/proc/self/fd/${fd}`), O_WRONLY | O_CLOEXEC, 0);
+/**
+ * A further description of the write end of the pipe behind `fd`, with `both`
+ * one of both ends. Descriptor or -errno.
+ */
+export function openWriteEnd(kernel: Kernel, fd: Fd, both: boolean): Fd {
+  return kernel.open(AT_FDCWD, ascii(`/proc/self/fd/${fd}`), (both ? O_RDWR : O_WRONLY) | O_CLOEXEC, 0);
 }
 
 /**

@@ -223,6 +223,7 @@ export class LogProcessor extends Part {
     }
     if (child.execErrno !== 0) fatalOf(this.#kernel, "unable to run processor", this.#name, child.execErrno);
     this.#pid = pid(child.pid);
+    this.#home.forked(this.#pid);
   }
 
   #failed(now: Instant): void {

@@ -151,6 +151,19 @@ export class StateDirectory {
     return n === ADOPT_BYTES && this.record.ofBoot(bootId);
   }
 
+  /** The record says how the service is; not `ownProcess`: there is no process for a successor to find. */
+  fillRecord(s: Service, ownProcess: boolean): void {
+    const record = this.record;
+    const down = !ownProcess || (s.state === "down" && s.starting === null);
+    record.state = down ? 0 : s.state === "finish" ? 2 : 1;
+    record.pid = ownProcess ? s.pid : 0;
+    record.want = s.want === "up" ? 117 : s.want === "down" ? 100 : 120;
+    record.paused = s.paused;
+    record.gotTerm = s.gotTerm;
+    record.lastStatus = s.lastStatus;
+    record.writtenBootMs = this.#kernel.bootTimeMs();
+  }
+
   /** Writes the record where the next supervisor finds it. False: a full disk leaves the old one. */
   writeRecord(): boolean {
     // It could not be made on a full disk; simulate/found.

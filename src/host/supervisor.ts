@@ -8,17 +8,18 @@
  * both ends are closed; the log service reads the rest, sees end of file, and
  * ends by itself. Only then is the supervisor `finished`.
  */
-import { ascii, text } from "../base/bytes.ts";
+import { ascii, concat, text } from "../base/bytes.ts";
 import { errorText } from "../base/error-text.ts";
 import { after, type Fd, type Instant, NO_PID, type Pid } from "../base/units.ts";
 import type { Command } from "../core/control.ts";
 import { Service } from "../core/service.ts";
 import { essentialNotice } from "../formats/essential-notice.ts";
-import { EIO, ENOENT, ENOMEM, O_CLOEXEC } from "../kernel/constants.ts";
+import { EIO, ENOENT, ENOMEM, F_SETFL, O_CLOEXEC, O_NONBLOCK, O_RDONLY } from "../kernel/constants.ts";
 import { type Kernel, type Move, Stat } from "../kernel/kernel.ts";
 import { complain } from "../kernel/output.ts";
 import { bootId } from "../kernel/proc.ts";
 import type { Reactor } from "../reactor.ts";
+import { InnerLog, InnerLogOwner, type LogRoom } from "./inner-log.ts";
 import { Instance, InstanceOwner } from "./instance.ts";
 import { openReadEnd, openWriteEnd, passes, pipeInode } from "./log-pipe.ts";
 import { RUNSV_STARTING, type Starting } from "./service-programs.ts";
@@ -51,6 +52,30 @@ export abstract class SupervisorHome {
   abstract forked(child: Pid): void;
   /** It is `finished`, and stays so unless a command follows at once. */
   abstract finishes(): void;
+  /** For log services that are done in the process itself. */
+  abstract get logRoom(): LogRoom;
+  /** The services directory, as messages name it: ends with a slash. */
+  abstract get prefix(): Uint8Array;
+}
+
+/** A log service done in the process, as its supervisor sees it. */
+class OwnLog extends InnerLogOwner {
+  readonly log: InnerLog;
+  readonly #supervisor: Supervisor;
+
+  constructor(supervisor: Supervisor, room: LogRoom, path: Uint8Array) {
+    super();
+    this.#supervisor = supervisor;
+    this.log = new InnerLog(room, this, path);
+  }
+
+  override logForked(child: Pid): void {
+    this.#supervisor.forked(child);
+  }
+
+  override logEnded(now: Instant): void {
+    this.#supervisor.log?.innerEnded(now);
+  }
 }
 
 export class Supervisor extends InstanceOwner {
@@ -66,6 +91,7 @@ export class Supervisor extends InstanceOwner {
   readonly #name: string;
   readonly #directory: Fd;
   readonly #home: SupervisorHome | null;
+  #inner: InnerLog | null = null;
   /** Why the pipe in use could not be taken over; 0: there was no need, or it could. */
   #pipeLost = 0;
   #notice: Fd = -1;
@@ -95,8 +121,7 @@ export class Supervisor extends InstanceOwner {
     this.#notice = inherited.notice;
     const hasLog = this.#lookForLog();
     if (hasLog < 0) return `unable to stat() ./log: ${errorText(-hasLog)}`;
-    if (hasLog > 0)
-      this.log = new Instance(this.#reactor, this, new Service(this.#exists(ascii("log/down")) ? "down" : "up", true));
+    if (hasLog > 0) this.#makeLog();
     const main = this.main.files;
     const problem = main.openAndLock(this.#directory, inherited.lock);
     if (problem !== null) return problem;
@@ -135,7 +160,7 @@ export class Supervisor extends InstanceOwner {
   /** Whether the child was one of ours. */
   reaped(child: number, status: number, now: Instant): boolean {
     if (this.main.reaped(child, status, now)) return true;
-    return this.log?.reaped(child, status, now) ?? false;
+    return (this.log?.reaped(child, status, now) ?? false) || (this.#inner?.reaped(child, status, now) ?? false);
   }
 
   command(command: Command, now: Instant): void {
@@ -184,7 +209,8 @@ export class Supervisor extends InstanceOwner {
     if (log === null) this.#finish();
     else if (!this.#logReleased) {
       this.#logReleased = true;
-      this.#closePipe();
+      if (this.#inner === null) this.#closePipe();
+      else this.#inner.drain(true, now);
       log.release(now);
       if (!log.machine.gone) this.#reactor.wakeAt(this, after(now, this.#logWaitMs));
     } else {
@@ -229,6 +255,7 @@ export class Supervisor extends InstanceOwner {
     this.#reactor.wakeAt(this, null);
     this.main.close();
     if (this.log !== null) this.log.close();
+    if (this.#inner !== null) this.#inner.close();
     this.#closePipe();
     this.#kernel.close(this.#directory);
   }
@@ -248,6 +275,16 @@ export class Supervisor extends InstanceOwner {
     if (r < 0) return 0;
     if (!stat.isDirectory()) this.warn("./log: not a directory.");
     return stat.isDirectory() ? 1 : 0;
+  }
+
+  #makeLog(): void {
+    const log = new Instance(this.#reactor, this, new Service(this.#exists(ascii("log/down")) ? "down" : "up", true));
+    this.log = log;
+    const home = this.#home;
+    if (home === null || this.#exists(ascii("log/run")) || !this.#exists(ascii("log/config"))) return;
+    const inner = new OwnLog(this, home.logRoom, concat([home.prefix, ascii(`${this.#name}/log`)])).log;
+    this.#inner = inner;
+    log.inner = inner.program;
   }
 
   // ---- The pipe ----
@@ -286,14 +323,21 @@ export class Supervisor extends InstanceOwner {
   /** `write` < 0: opened anew. 0, or -errno. */
   #takePipe(read: Fd, write: Fd): number {
     if (read < 0) return read;
-    const other = write >= 0 ? write : openWriteEnd(this.#kernel, read);
+    const both = this.#inner !== null;
+    const other = write >= 0 ? write : openWriteEnd(this.#kernel, read, both);
     if (other < 0) {
       this.#kernel.close(read);
       return other;
     }
     this.pipeRead = read;
     this.pipeWrite = other;
+    if (both) this.#readOurselves();
     return 0;
+  }
+
+  #readOurselves(): void {
+    this.#kernel.fcntl(this.pipeRead, F_SETFL, O_RDONLY | O_NONBLOCK);
+    if (this.#inner !== null) this.#inner.pipe = this.pipeRead;
   }
 
   #newPipe(): string | null {
@@ -301,6 +345,12 @@ export class Supervisor extends InstanceOwner {
     if (pipe.errno !== 0) return `unable to create log pipe: ${errorText(pipe.errno)}`;
     this.pipeRead = pipe.read;
     this.pipeWrite = pipe.write;
+    if (this.#inner === null) return null;
+    this.#readOurselves();
+    const both = openWriteEnd(this.#kernel, pipe.read, true);
+    if (both < 0) return null;
+    this.#kernel.close(pipe.write);
+    this.pipeWrite = both;
     return null;
   }
 
@@ -321,7 +371,8 @@ export class Supervisor extends InstanceOwner {
   #takeLogBack(now: Instant): void {
     const log = this.log;
     if (log === null) return;
-    const problem = this.#newPipe();
+    if (this.#inner !== null) this.#inner.drain(false, now);
+    const problem = this.pipeRead >= 0 ? null : this.#newPipe();
     if (problem !== null) {
       this.warn(problem);
       return;

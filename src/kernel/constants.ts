@@ -49,6 +49,7 @@ export const SEEK_CUR = 1;
 export const SEEK_END = 2;
 
 export const EPOLLIN = 1;
+export const EPOLLET = 2147483648;
 export const EPOLLOUT = 4;
 export const EPOLLERR = 8;
 export const EPOLLHUP = 16;

@@ -3,6 +3,7 @@ import { ascii } from "../base/bytes.ts";
 import type { Fd } from "../base/units.ts";
 import { EINTR } from "./constants.ts";
 import type { Kernel } from "./kernel.ts";
+import { takesBytes } from "./machine.ts";
 
 /** Writes all of b; returns 0, or -errno of the write that failed. */
 export function writeAll(kernel: Kernel, fd: Fd, b: Uint8Array): number {
@@ -21,7 +22,10 @@ export function say(kernel: Kernel, message: string): void {
   writeAll(kernel, 1, ascii(message));
 }
 
+/** Set in a process that must not wait for who reads its messages: what would have to wait is dropped. */
+export const output: { mayWait: boolean } = { mayWait: true };
+
 /** A latin-1 message to standard error. */
 export function complain(kernel: Kernel, message: string): void {
-  writeAll(kernel, 2, ascii(message));
+  if (output.mayWait || takesBytes(2)) writeAll(kernel, 2, ascii(message));
 }

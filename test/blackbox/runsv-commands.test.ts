@@ -354,6 +354,7 @@ together("runsv-commands", () => {
       await s.has("got", 2);
       s.tell("2");
       assert.deepEqual(await s.has("got", 3), ["HUP", "USR1", "USR2"]);
+      await until("the last warning", () => runsv.stderr().includes("control/2"));
       assert.equal(
         runsv.stderr(),
         "runsv svc: fatal: unable to run control/?: exec format error\n" +
