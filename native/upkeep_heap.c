@@ -4,13 +4,14 @@
  * that a child's few kilobytes of objects fill one or two pages of its own;
  * the C library's allocator spreads them over a page for each size, and each
  * of these is copied after fork(2).  heap_seal() says what a forked child will
- * need of its parent, heap_fresh() makes the child begin on pages of its own,
- * and heap_drop() gives the rest back: a page that parent or child writes to
- * would count for both.
+ * need of its parent and keeps a second copy of it, which nobody writes to;
+ * heap_fresh() makes the child begin on pages of its own; heap_drop() puts the
+ * copy in place of what the parent has written to since, and gives the rest
+ * back. So a page counts for a child only once the child itself writes to it.
  *
  * A block is 8 bytes of header (its class), then the payload, 16-byte aligned.
- * Classes: multiples of 16 up to 512, then four steps to each doubling up to
- * 64 KiB; freed blocks wait in a list for their class.  Anything larger is
+ * Classes: multiples of 16 up to 528 (the runtime's lists begin with 512
+ * bytes), then four steps to each doubling up to 64 KiB; freed blocks wait in a list for their class.  Anything larger is
  * mapped and unmapped by itself.  Single-threaded, as upkeep is. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -22,7 +23,7 @@
 
 #include "upkeep_heap.h"
 
-#define SMALL 512u
+#define SMALL 528u
 #define LARGEST 65536u
 #define SMALL_CLASSES (SMALL / 16)
 #define CLASSES (SMALL_CLASSES + 28)
@@ -35,7 +36,8 @@ static struct gap *gaps[CLASSES];
 static uint8_t *chunk, *chunk_end;
 static uint8_t *newest;     /* chunks are a list: each begins with the one before */
 static uint8_t *inherited;  /* in a forked child: the parent's newest */
-static uint8_t *sealed;     /* end of what a child keeps */
+static uint8_t *sealed;     /* end of what a child keeps: from the chunk's first page on */
+static uint8_t *pristine;   /* a copy of that, as it was when it was sealed */
 
 /* Size of a block (header and payload) of a class. */
 static size_t class_size(unsigned c) {
@@ -176,10 +178,15 @@ size_t malloc_usable_size(void *p) { return p ? room(p) : 0; }
 
 static uint8_t *page_above(uint8_t *p) { return (uint8_t *)(((uintptr_t)p + PAGE - 1) & ~(uintptr_t)(PAGE - 1)); }
 
+static size_t sealed_size(const uint8_t *start) { return (size_t)(sealed - start); }
+
 void heap_seal(void) {
   memset(gaps, 0, sizeof gaps);
   sealed = chunk = chunk ? page_above(chunk) : 0;
-  if (chunk) chunk = chunk < chunk_end ? chunk + 8 : chunk_end;
+  if (!chunk) return;
+  chunk = chunk < chunk_end ? chunk + 8 : chunk_end;
+  pristine = map(sealed_size(newest));
+  if (pristine) memcpy(pristine, newest, sealed_size(newest));
 }
 
 void heap_fresh(void) {
@@ -195,6 +202,9 @@ void heap_drop(void) {
     inherited = *(uint8_t **)start;
     if (sealed > start && sealed <= end) {
       if (sealed < end) munmap(sealed, (size_t)(end - sealed));
+      size_t n = sealed_size(start);
+      /* Where it fails, the parent's pages do as well: they only cost more. */
+      if (pristine) (void)mremap(pristine, n, n, MREMAP_MAYMOVE | MREMAP_FIXED, start);
       return;
     }
     munmap(start, CHUNK);

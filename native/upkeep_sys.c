@@ -202,6 +202,52 @@ int32_t k_set_title(const uint8_t *b, size_t n) {
   memcpy(g_title, b, l);
   return (int32_t)l;
 }
+/* The addresses that proc_pid_stat(5) shows, and nothing else but the sizes of
+ * struct prctl_mm_map: for k_move_title() in the children to come. */
+static struct prctl_mm_map g_layout;
+int32_t k_note_layout(void) {
+  static const struct { unsigned char field, at; } fields[] = {
+    { 26, offsetof(struct prctl_mm_map, start_code) }, { 27, offsetof(struct prctl_mm_map, end_code) },
+    { 28, offsetof(struct prctl_mm_map, start_stack) }, { 45, offsetof(struct prctl_mm_map, start_data) },
+    { 46, offsetof(struct prctl_mm_map, end_data) }, { 47, offsetof(struct prctl_mm_map, start_brk) },
+    { 50, offsetof(struct prctl_mm_map, env_start) }, { 51, offsetof(struct prctl_mm_map, env_end) },
+  };
+  char b[1024];
+  int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return -errno;
+  ssize_t n = read(fd, b, sizeof b - 1);
+  close(fd);
+  if (n <= 0) return -EIO;
+  b[n] = 0;
+  char *p = strrchr(b, ')');
+  size_t next = 0;
+  for (unsigned field = 2; p && next < sizeof fields / sizeof *fields; field++) {
+    if (field == fields[next].field) {
+      uint64_t v = strtoull(p, 0, 10);
+      memcpy((char *)&g_layout + fields[next++].at, &v, sizeof v);
+    }
+    if ((p = strchr(p, ' '))) p++;
+  }
+  g_layout.brk = (uint64_t)syscall(SYS_brk, 0);
+  g_layout.exe_fd = (uint32_t)-1;
+  return next == sizeof fields / sizeof *fields ? 0 : -EIO;
+}
+/* In a forked child, prctl(2) PR_SET_MM_MAP: what ps shows stands on the heap,
+ * and not on the page of the stack that is shared with the parent. (Only in
+ * anonymous memory does proc_pid_cmdline(5) read it.) */
+int32_t k_move_title(const uint8_t *b, size_t n) {
+  char *title = malloc(n + 1);
+  if (!title) return -ENOMEM;
+  memcpy(title, b, n);
+  title[n] = 0;
+  struct prctl_mm_map map = g_layout;
+  map.arg_start = (uint64_t)(uintptr_t)title;
+  map.arg_end = map.arg_start + n + 1;
+  if (prctl(PR_SET_MM, PR_SET_MM_MAP, &map, sizeof map, 0) == 0) return 0;
+  int e = errno;
+  free(title);
+  return -e;
+}
 /* prctl(2) PR_SET_NAME: what ps -o comm and pgrep show, 15 bytes. */
 int32_t k_set_name(const uint8_t *b, size_t n) {
   char name[16] = { 0 };

@@ -49,7 +49,7 @@ class Hosted extends SupervisorHome {
     this.#host.children.set(child, this);
   }
 
-  override get logRoom(): LogRoom {
+  override get logRoom(): LogRoom | null {
     return this.#host.logRoom;
   }
 

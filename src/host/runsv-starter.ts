@@ -9,11 +9,11 @@ import type { Fd } from "../base/units.ts";
 import type { ScanEntry } from "../core/scan.ts";
 import { AT_FDCWD, ENOENT, SIGCHLD, SIGHUP, SIGTERM } from "../kernel/constants.ts";
 import { type Kernel, type Move, SPAWN_KEEP_MASK, SPAWN_SETSID, Stat } from "../kernel/kernel.ts";
+import { forgetParent } from "../kernel/native.ts";
 import {
   closeAllBut,
   closePrivate,
   environmentValue,
-  forgetParent,
   raiseDescriptorLimit,
   setDescriptorLimit,
   setTitle,
@@ -123,8 +123,8 @@ export class NativeRunsvStarter extends RunsvStarter {
     const name = entry.name.slice(0, entry.name.length);
     const program = this.#program.slice(0, this.#program.length);
     const inherited = { lock: -1, logLock: -1, pipeRead: entry.pipeRead, pipeWrite: write, notice };
-    forgetParent();
-    k.exit(superviseService(k, name, program, AT_FDCWD, inherited));
+    const own = forgetParent();
+    own.exit(superviseService(own, name, program, AT_FDCWD, inherited));
   }
 
   #exec(entry: ScanEntry, dir: Fd): number {

@@ -8,7 +8,7 @@
  * both ends are closed; the log service reads the rest, sees end of file, and
  * ends by itself. Only then is the supervisor `finished`.
  */
-import { ascii, concat, text } from "../base/bytes.ts";
+import { ascii, concat, EMPTY, text } from "../base/bytes.ts";
 import { errorText } from "../base/error-text.ts";
 import { after, type Fd, type Instant, NO_PID, type Pid } from "../base/units.ts";
 import type { Command } from "../core/control.ts";
@@ -43,19 +43,25 @@ export type Inherited = {
 export const NOTHING_INHERITED: Inherited = { lock: -1, logLock: -1, pipeRead: -1, pipeWrite: -1, notice: -1 };
 
 /** What a supervisor needs of a process that hosts many of them; runsv, which is one, does without. */
-export abstract class SupervisorHome {
+export class SupervisorHome {
   /** How programs are started. */
-  abstract get starting(): Starting;
+  get starting(): Starting {
+    return RUNSV_STARTING;
+  }
   /** A whole line for standard error. */
-  abstract print(line: string): void;
+  print(_line: string): void {}
   /** The process has a child more, whose end is to be told to the supervisor. */
-  abstract forked(child: Pid): void;
+  forked(_child: Pid): void {}
   /** It is `finished`, and stays so unless a command follows at once. */
-  abstract finishes(): void;
-  /** For log services that are done in the process itself. */
-  abstract get logRoom(): LogRoom;
+  finishes(): void {}
+  /** For log services that are done in the process itself; null: none is. */
+  get logRoom(): LogRoom | null {
+    return null;
+  }
   /** The services directory, as messages name it: ends with a slash. */
-  abstract get prefix(): Uint8Array;
+  get prefix(): Uint8Array {
+    return EMPTY;
+  }
 }
 
 /** A log service done in the process, as its supervisor sees it. */
@@ -282,7 +288,9 @@ export class Supervisor extends InstanceOwner {
     this.log = log;
     const home = this.#home;
     if (home === null || this.#exists(ascii("log/run")) || !this.#exists(ascii("log/config"))) return;
-    const inner = new OwnLog(this, home.logRoom, concat([home.prefix, ascii(`${this.#name}/log`)])).log;
+    const room = home.logRoom;
+    if (room === null) return;
+    const inner = new OwnLog(this, room, concat([home.prefix, ascii(`${this.#name}/log`)])).log;
     this.#inner = inner;
     log.inner = inner.program;
   }

@@ -58,6 +58,7 @@ declare function kPidfdOpen(pid: number): number;
 declare function kPidfdKill(fd: number, sig: number): number;
 declare function kPidfdStatus(fd: number): number;
 declare function kWaitpid(pid: number, options: number, b: Uint8Array): number;
+declare function kForgetParent(): void;
 declare function kFork(): number;
 declare function kSpawn(
   dir: number,
@@ -121,6 +122,17 @@ function direntNames(b: Uint8Array, names: Uint8Array[]): void {
     if (!dots) names.push(name);
     at += size;
   }
+}
+
+/**
+ * In a forked child: returns the memory its parent allocated after `sealHeap`
+ * (self.ts). No value from there may be used any more, so call it with copies
+ * in hand, and do not return. The result is a kernel in memory of the child's
+ * own; even counting references to the parent's would cost a page.
+ */
+export function forgetParent(): Kernel {
+  kForgetParent();
+  return new NativeKernel();
 }
 
 export class NativeKernel extends Kernel {

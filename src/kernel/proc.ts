@@ -6,6 +6,12 @@ import { type ProcStat, parseProcStat } from "../formats/proc-stat.ts";
 import { AT_FDCWD, EINTR, EIO, EMFILE, ENFILE, ENOMEM, O_CLOEXEC, O_RDONLY } from "./constants.ts";
 import type { Kernel } from "./kernel.ts";
 
+/** All of /proc/PID/stat (proc(5)): 52 numbers. */
+const STAT_BYTES = 1024;
+
+/** Of it what leads to the start of the process: 22 words of 21 bytes at most, most of them far shorter. */
+const STAT_START_BYTES = 480;
+
 /** The first bytes of a file, at most `limit`; null when it cannot be read. */
 export function readSmallFile(kernel: Kernel, path: Uint8Array, limit: number): Uint8Array | null {
   const fd = kernel.open(AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
@@ -33,7 +39,7 @@ export function bootId(kernel: Kernel): BootId {
   const text = readUnlessBusy(kernel, ascii("/proc/sys/kernel/random/boot_id"), 64);
   if (text.errno !== 0 || text.id.length === 0) return text;
   const id = parseBootId(text.id);
-  const first = readUnlessBusy(kernel, ascii("/proc/1/stat"), 1024);
+  const first = readUnlessBusy(kernel, ascii("/proc/1/stat"), STAT_START_BYTES);
   if (first.errno !== 0) return first;
   const seen = parseProcStat(first.id);
   let start = seen === null ? 0 : seen.startBootMs;
@@ -54,6 +60,6 @@ function readUnlessBusy(kernel: Kernel, path: Uint8Array, limit: number): BootId
 
 /** null when there is no such process, or no /proc. */
 export function procStat(kernel: Kernel, pid: number): ProcStat | null {
-  const text = readSmallFile(kernel, ascii(`/proc/${pid}/stat`), 1024);
+  const text = readSmallFile(kernel, ascii(`/proc/${pid}/stat`), STAT_BYTES);
   return text === null ? null : parseProcStat(text);
 }

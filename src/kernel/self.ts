@@ -6,8 +6,9 @@ declare function kArgs(b: Uint8Array): number;
 declare function kGetenv(name: Uint8Array, b: Uint8Array): number;
 declare function kEnviron(b: Uint8Array): number;
 declare function kSealHeap(): void;
-declare function kForgetParent(): void;
+declare function kNoteLayout(): number;
 declare function kSetTitle(b: Uint8Array): number;
+declare function kMoveTitle(b: Uint8Array): number;
 declare function kSetName(b: Uint8Array): number;
 declare function kCrashHandler(p: Uint8Array, av: Uint8Array, f: Uint8Array): number;
 declare function kCrashKeep(fd: number, keep: number): number;
@@ -48,24 +49,20 @@ export function environmentValue(name: string): Uint8Array | null {
 
 /**
  * A process that will fork supervisors calls this once it holds what they need
- * of it: what it allocates from here on, each of them forgets with `forgetParent`.
+ * of it: what it allocates from here on, each of them forgets with `forgetParent` (native.ts).
  */
 export function sealHeap(): void {
   kSealHeap();
+  kNoteLayout();
 }
 
 /**
- * In a forked child: returns the memory its parent allocated after `sealHeap`.
- * No value from there may be used any more, so call it with copies in hand, and
- * do not return.
+ * In a child of a process with a sealed heap: what ps shows, the command line
+ * (proc_pid_cmdline(5)) and the name. Where the kernel does not let it be
+ * moved (CONFIG_CHECKPOINT_RESTORE), it is cut to the room argv and environ had.
  */
-export function forgetParent(): void {
-  kForgetParent();
-}
-
-/** What ps shows: the command line (proc(5) cmdline; cut to the room argv and environ had) and the name. */
 export function setTitle(commandLine: Uint8Array, name: string): void {
-  kSetTitle(commandLine);
+  if (kMoveTitle(commandLine) < 0) kSetTitle(commandLine);
   kSetName(ascii(name));
 }
 
