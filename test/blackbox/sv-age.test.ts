@@ -30,6 +30,13 @@ function moveLabel(dir: string, seconds: number, record: boolean): void {
   }
 }
 
+/** Waits for a running service and the last of its files, the status: a label moved earlier would be written over. */
+async function running(dir: string): Promise<void> {
+  await until("it runs", () => readFileSync(join(dir, "supervise/stat"), "latin1") === "run\n");
+  const pid = Number(readFileSync(join(dir, "supervise/pid"), "latin1"));
+  await until("the status says so", () => readFileSync(join(dir, "supervise/status")).readUInt32LE(12) === pid);
+}
+
 async function shownAge(sv: string, dir: string): Promise<number> {
   const { stdout } = await run(sv, ["status", dir]);
   const m = /^run: .*\(pid \d+\) (\d+)s\n$/.exec(stdout);
@@ -40,7 +47,7 @@ async function shownAge(sv: string, dir: string): Promise<number> {
 test("a clock that was set does not show in the age", async (t) => {
   const dir = serviceDir(join(tempDir(t), "svc"), { run: RUN });
   start(t, UPKEEP.program("runsv"), [dir]);
-  await until("it runs", () => readFileSync(join(dir, "supervise/stat"), "latin1") === "run\n");
+  await running(dir);
   const ours = UPKEEP.program("sv");
   for (const jump of [-JUMP_SECONDS, JUMP_SECONDS, -3600, 2]) {
     moveLabel(dir, jump, true);
@@ -55,7 +62,7 @@ test("a clock that was set does not show in the age", async (t) => {
 test("the age is right when the clock was not set: as the wall clock has it", async (t) => {
   const dir = serviceDir(join(tempDir(t), "svc"), { run: RUN });
   start(t, UPKEEP.program("runsv"), [dir]);
-  await until("it runs", () => readFileSync(join(dir, "supervise/stat"), "latin1") === "run\n");
+  await running(dir);
   await until("three seconds pass", async () => (await shownAge(UPKEEP.program("sv"), dir)) === 3);
   const other = await shownAge(RUNIT.program("sv"), dir);
   assert.ok(other === 3 || other === 4, `${other}`);
@@ -64,7 +71,7 @@ test("the age is right when the clock was not set: as the wall clock has it", as
 test("a record of another transition, of another boot, or of no sense is not believed", async (t) => {
   const dir = serviceDir(join(tempDir(t), "svc"), { run: RUN });
   start(t, UPKEEP.program("runsv"), [dir]);
-  await until("it runs", () => readFileSync(join(dir, "supervise/stat"), "latin1") === "run\n");
+  await running(dir);
   const sv = UPKEEP.program("sv");
   moveLabel(dir, -5000, false);
   assert.ok((await shownAge(sv, dir)) >= 5000, "another label");

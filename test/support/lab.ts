@@ -31,6 +31,8 @@ export const ROOT = resolve(import.meta.dirname, "../..");
 
 /** Longest life of a test registered with `both`. */
 const TEST_LIMIT_MS = 180_000;
+/** Rounds of killing, 5 ms apart: what was killed needs its turn to die on a busy machine. */
+const SWEEP_ROUNDS = 1000;
 
 export type Toolchain = {
   readonly name: "upkeep" | "runit";
@@ -157,12 +159,18 @@ function signal(pid: number, name: NodeJS.Signals): void {
   }
 }
 
+function isOver(pid: number): boolean {
+  const stat = slurp(`/proc/${pid}/stat`);
+  return stat === "" || /^ [ZX]/.test(stat.slice(stat.lastIndexOf(")") + 1));
+}
+
 /** Kills whatever belongs to a test and returns how many processes that were. */
 function sweep(mine: Belongings): number {
   const killed = new Set<number>();
-  for (let round = 0; round < 50; round++) {
+  for (let round = 0; round < SWEEP_ROUNDS; round++) {
     const found = members(mine);
-    if (found.length === 0) break;
+    // A killed process may no longer show what it belongs to and still be dying.
+    if (found.length === 0 && [...killed].every(isOver)) break;
     for (const pid of found) signal(pid, "SIGSTOP");
     const settled = members(mine);
     for (const pid of new Set([...found, ...settled])) {
