@@ -37,14 +37,17 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "upkeep_child.h"
 #include "upkeep_sys.h"
 
 #define RET(x) do { int ret_ = (int)(x); return ret_ < 0 ? -errno : ret_; } while (0)
 #define OUT(b) ((uint8_t *)(b))
+enum { MARKED_BYTES = 4096 };
 
 extern char **environ;
 
@@ -58,6 +61,16 @@ static char **g_argv;
 int __real_main(int, char **, char **);
 int __wrap_main(int, char **, char **);
 static sigset_t g_mask; /* what the process was born with */
+/* What a trap of the program ends in. */
+static const int g_trap[] = { SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE };
+#define TRAPS (sizeof g_trap / sizeof *g_trap)
+static sigset_t traps(void) {
+  sigset_t s;
+  sigemptyset(&s);
+  for (size_t i = 0; i < TRAPS; i++) sigaddset(&s, g_trap[i]);
+  return s;
+}
+static sigset_t g_held; /* of these, the ones that wait for k_crash_handler() */
 
 /* The second program, src/main-chpst.ts, and the names it is called by; one
  * may have a `d` in front. */
@@ -87,6 +100,8 @@ int __wrap_main(int c, char **v, char **e) {
     return chpst_main(c, v);
   }
   sigprocmask(SIG_BLOCK, 0, &g_mask);
+  sigset_t all = traps();
+  sigandset(&g_held, &g_mask, &all);
   return __real_main(c, v, e);
 }
 
@@ -267,6 +282,18 @@ int32_t k_write(double fd, const uint8_t *b, size_t n) { RET(write((int)fd, b, n
 int32_t k_pread(double fd, const uint8_t *b, size_t n, double at) { RET(pread((int)fd, OUT(b), n, (off_t)at)); }
 int32_t k_pwrite(double fd, const uint8_t *b, size_t n, double at) { RET(pwrite((int)fd, b, n, (off_t)at)); }
 int32_t k_tee(double in, double out, double len) { RET(tee((int)in, (int)out, (size_t)len, SPLICE_F_NONBLOCK)); }
+/* Reads n bytes, and a copy of none: the last of them goes to offset `at` of the file `marked` instead of b, in the same
+   system call, so that whoever looks at the file later knows whether the bytes were taken. -EINVAL: nothing to read. */
+int32_t k_read_marked(double fd, const uint8_t *b, size_t n, double marked, double at) {
+  if (n == 0 || at < 0 || at >= MARKED_BYTES) return -EINVAL;
+  uint8_t *page = mmap(0, MARKED_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, (int)marked, 0);
+  if (page == MAP_FAILED) return -errno;
+  struct iovec v[2] = { { OUT(b), n - 1 }, { page + (size_t)at, 1 } };
+  int r = (int)readv((int)fd, v, 2);
+  int e = errno;
+  munmap(page, MARKED_BYTES);
+  return r < 0 ? -e : r;
+}
 int32_t k_splice(double in, double out, double len, double flags) {
   RET(splice((int)in, 0, (int)out, 0, (size_t)len, (unsigned)flags));
 }
@@ -344,6 +371,16 @@ double k_lseek(double fd, double at, double whence) {
 int32_t k_ftruncate(double fd, double size) { RET(ftruncate((int)fd, (off_t)size)); }
 int32_t k_fsync(double fd) { RET(fsync((int)fd)); }
 int32_t k_flock(double fd, double op) { RET(flock((int)fd, (int)op)); }
+/* A mapping nobody reads: the open file description stays for as long as it does, without a descriptor. Not in children. */
+double k_hold(double fd) {
+  void *at = mmap(0, 1, PROT_NONE, MAP_PRIVATE, (int)fd, 0);
+  if (at == MAP_FAILED) return -errno;
+  if (madvise(at, 1, MADV_DONTFORK) == 0) return (double)(uintptr_t)at;
+  int e = errno;
+  munmap(at, 1);
+  return -e;
+}
+int32_t k_let_go(double at) { RET(munmap((void *)(uintptr_t)at, 1)); }
 int32_t k_fcntl(double fd, double cmd, double arg) { RET(fcntl((int)fd, (int)cmd, (long)arg)); }
 int32_t k_dup3(double from, double to, double flags) { RET(dup3((int)from, (int)to, (int)flags)); }
 int32_t k_pipe2(double flags, const uint8_t *b, size_t n) {
@@ -374,11 +411,59 @@ int32_t k_memchr(const uint8_t *b, size_t n, double from, double byte) {
   const uint8_t *at = memchr(b + (size_t)from, (int)byte, n - (size_t)from);
   return at ? (int32_t)(at - b) : -1;
 }
+/* Last place of a byte at or after `from`, or -1. */
+int32_t k_memrchr(const uint8_t *b, size_t n, double from, double byte) {
+  if (!(from >= 0 && from < (double)n)) return -1;
+  const uint8_t *at = memrchr(b + (size_t)from, (int)byte, n - (size_t)from);
+  return at ? (int32_t)(at - b) : -1;
+}
 /* memcpy between two byte strings; -EINVAL, and nothing done, when out of range. */
 int32_t k_copy(const uint8_t *d, size_t dn, double dat, const uint8_t *s, size_t sn, double sat, double len) {
   if (!(dat >= 0 && sat >= 0 && len >= 0 && dat + len <= (double)dn && sat + len <= (double)sn)) return -EINVAL;
   memmove(OUT(d) + (size_t)dat, s + (size_t)sat, (size_t)len);
   return 0;
+}
+/* Tables of u16: see walkTable() and walkLines() in src/kernel/memory.ts.
+ * Most bytes lead back to the row they are in, and then the processor need not
+ * wait for one look-up before it begins the next. */
+static unsigned entry_at(const uint8_t *t, size_t at) { uint16_t v; memcpy(&v, t + 2 * at, 2); return v; }
+static const uint8_t *walk(const uint8_t *t, size_t tn, const uint8_t *classes, unsigned *row, const uint8_t *p, const uint8_t *end) {
+  unsigned at = *row;
+  while (p < end && 2 * ((size_t)at + 256) <= tn) {
+    unsigned next;
+    do next = entry_at(t + 2 * at, classes[*p]); while (next == at && ++p < end);
+    if (p == end || next > 32767) break;
+    at = next;
+    p++;
+  }
+  *row = at;
+  return p;
+}
+double k_walk(const uint8_t *t, size_t tn, const uint8_t *classes, size_t cn, double row, const uint8_t *b, size_t n,
+              double from, double to) {
+  if (!(cn == 256 && row >= 0 && row < 32768 && from >= 0 && from <= to && to <= (double)n)) return -EINVAL;
+  unsigned at = (unsigned)row;
+  const uint8_t *p = walk(t, tn, classes, &at, b + (size_t)from, b + (size_t)to);
+  return (double)(p - b) * 65536 + at;
+}
+/* out: for each line the place behind it u32, entry u32. */
+int32_t k_walk_lines(const uint8_t *t, size_t tn, const uint8_t *classes, size_t cn, const uint8_t *b, size_t n, double from,
+                     double most, const uint8_t *out, size_t on) {
+  if (!(cn == 256 && tn >= 512 && from >= 0 && from <= (double)n && most >= 0)) return -EINVAL;
+  const uint8_t *p = b + (size_t)from, *end = b + n;
+  size_t lines = 0;
+  for (; p < end && 8 * lines + 8 <= on; lines++) {
+    const uint8_t *stop = most < (double)(end - p) ? p + (size_t)most : end;
+    unsigned row = 0;
+    p = walk(t, tn, classes, &row, p, stop);
+    unsigned entry = entry_at(t, row + classes[p < stop ? *p : '\n']);
+    p = memchr(p, '\n', (size_t)(end - p));
+    if (!p || entry == 65535) break;
+    p++;
+    put32(out, 8 * lines, (uint32_t)(p - b));
+    put32(out, 8 * lines + 4, entry);
+  }
+  return (int32_t)lines;
 }
 
 /* --- waiting ------------------------------------------------------------ */
@@ -442,10 +527,16 @@ int32_t k_inotify_remove(double fd, double watch) { RET(inotify_rm_watch((int)fd
 int32_t k_sigmask(double how, double lo, double hi) {
   sigset_t s;
   bits_to_set(&s, lo, hi);
+  sigorset(&s, &s, &g_held);
   RET(set_mask((int)how, &s, 0));
 }
-/* What SPAWN_KEEP_MASK keeps is nothing from here on. */
-void k_clear_mask(void) { sigemptyset(&g_mask); }
+/* What SPAWN_KEEP_MASK keeps: signals 1 to 32, and 33 to 64. */
+double k_kept_mask(double high) {
+  uint64_t bits;
+  memcpy(&bits, &g_mask, sizeof bits);
+  return (double)(uint32_t)(high ? bits >> 32 : bits);
+}
+void k_keep_mask(double lo, double hi) { bits_to_set(&g_mask, lo, hi); }
 /* Signals that are ignored (nohup(1), a careless parent) would never arrive,
  * and with SIGCHLD ignored children leave no status: they are default from here on. */
 int32_t k_signalfd(double fd, double lo, double hi) {
@@ -577,68 +668,11 @@ void k_limit_programs(const uint8_t *b, size_t n) {
   g_limited = 1;
 }
 
-/* From fork to exec in one call.
- *   dir    directory descriptor to change to, or < 0
- *   moves  pairs i32 from, to: dup2, or close `to` when from < 0
- *   opt    u32: flags (1 setsid, 2 setpgid, 4 ctty on fd 0, 8 env is empty: keep ours,
- *          16 new foreground group, 32 mask: also what we were born with), mask lo, hi, default lo, hi, record fd, record at
- *   out    u32 errno of a failed exec or set-up step, u32 which (1 set-up, 2 chdir, 3 exec)
- * Before exec the child writes its pid (u32) into the record, so that the
- * record is on disk before the process can matter.  A child that cannot exec
- * exits 111.  Returns the pid, or -errno when there is no child. */
-static int run_child(double dir, const char *path, char **argv, char **envp, const uint8_t *moves, size_t mn,
-                     const uint8_t *opt, int *step) {
-  uint32_t flags = get32(opt, 0);
-  sigset_t mask;
-  *step = 1;
-  if (flags & 1) setsid();
-  if (flags & 2) setpgid(0, 0);
-  if (flags & 16) {
-    sigset_t all;
-    sigfillset(&all);
-    sigprocmask(SIG_BLOCK, &all, 0);
-    setpgid(0, 0);
-    tcsetpgrp(0, getpgrp());
-  }
-  for (size_t i = 0; i + 8 <= mn; i += 8) {
-    int from = (int)get32(moves, i), to = (int)get32(moves, i + 4);
-    if (from < 0) { close(to); continue; }
-    if (from == to) { if (fcntl(to, F_SETFD, 0) < 0) return errno; continue; }
-    if (dup2(from, to) < 0) return errno;
-  }
-  if (flags & 4) ioctl(0, TIOCSCTTY, 0);
-  int32_t record = (int32_t)get32(opt, 20);
-  if (record >= 0) {
-    uint32_t me = (uint32_t)getpid();
-    if (pwrite(record, &me, 4, get32(opt, 24)) < 0) { /* the record is a help, not a condition */ }
-  }
-  if (g_limited) syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, &g_limits, 0);
-  *step = 2;
-  if (dir >= 0 && fchdir((int)dir) < 0) return errno;
-  uint64_t dfl = get32(opt, 12) | (uint64_t)get32(opt, 16) << 32;
-  struct sigaction a;
-  memset(&a, 0, sizeof a);
-  a.sa_handler = SIG_DFL;
-  for (int s = 1; s < 65; s++) if (dfl >> (s - 1) & 1) sigaction(s, &a, 0);
-  bits_to_set(&mask, get32(opt, 4), get32(opt, 8));
-  for (int s = 1; s < 65; s++) if (flags & 32 && sigismember(&g_mask, s) == 1 && !(dfl >> (s - 1) & 1)) sigaddset(&mask, s);
-  sigprocmask(SIG_SETMASK, &mask, 0);
-  *step = 3;
-  execve(path, argv, envp);
-  return errno;
-}
-/* vfork(2) apart from everything else, as its frame is shared with the child.
- * err, step: what kept the child from becoming the program. */
-static __attribute__((noinline)) pid_t start_child(double dir, const char *path, char **argv, char **envp,
-                                                   const uint8_t *moves, size_t mn, const uint8_t *opt,
-                                                   volatile int *err, int *step) {
-  pid_t pid = vfork();
-  if (pid == 0) {
-    *err = run_child(dir, path, argv, envp, moves, mn, opt, step);
-    _exit(111);
-  }
-  return pid < 0 ? -errno : pid;
-}
+/* From fork to exec in one call: struct child has the meaning of dir and moves.
+ *   opt    u32: flags (CHILD_*, 8 env is empty: keep ours, 32 mask: also what we were born with),
+ *          mask lo, hi, default lo, hi, record fd, record at
+ *   out    u32 errno of a failed exec or set-up step, u32 which (STEP_*)
+ * Returns the pid, or -errno when there is no child. */
 int32_t k_spawn(double dir, const uint8_t *p, size_t pn, const uint8_t *av, size_t an, const uint8_t *ev, size_t en,
                 const uint8_t *moves, size_t mn, const uint8_t *opt, size_t on, const uint8_t *out, size_t outn) {
   if (on < 28 || outn < 8) return -EINVAL;
@@ -648,19 +682,27 @@ int32_t k_spawn(double dir, const uint8_t *p, size_t pn, const uint8_t *av, size
   if (!argv) return -ENOMEM;
   point_items(argv, av, an);
   point_items(argv + ac + 1, ev, en);
-  volatile int err = 0;
-  int step = 0;
-  sigset_t all, old;
+  uint32_t flags = get32(opt, 0);
+  sigset_t blocked, defaults, all, old;
+  bits_to_set(&blocked, get32(opt, 4), get32(opt, 8));
+  bits_to_set(&defaults, get32(opt, 12), get32(opt, 16));
+  for (int s = 1; s < 65; s++)
+    if (flags & 32 && sigismember(&g_mask, s) == 1 && sigismember(&defaults, s) != 1) sigaddset(&blocked, s);
+  struct child c = {
+    .dir = (int)dir, .path = path, .argv = argv, .envp = flags & 8 ? environ : argv + ac + 1,
+    .moves = moves, .moves_bytes = mn, .flags = flags, .blocked = &blocked, .defaults = &defaults,
+    .record = (int32_t)get32(opt, 20), .record_at = get32(opt, 24), .files = g_limited ? &g_limits : 0,
+  };
   sigfillset(&all);
   set_mask(SIG_SETMASK, &all, &old);
-  pid_t pid = start_child(dir, path, argv, get32(opt, 0) & 8 ? environ : argv + ac + 1, moves, mn, opt, &err, &step);
+  pid_t pid = start_child(&c);
   set_mask(SIG_SETMASK, &old, 0);
   free(argv);
-  put32(out, 0, (uint32_t)err);
-  put32(out, 4, err ? (uint32_t)step : 0);
+  put32(out, 0, (uint32_t)c.error);
+  put32(out, 4, c.error ? (uint32_t)c.step : 0);
   return (int32_t)pid;
 }
-/* execve(2); keep != 0 passes the process's own environment. */
+int32_t k_few_descriptors(double given) { return few_descriptors((int)given); }
 /* Becomes the second program, in this process, with these words; does not return. */
 int32_t k_chpst(const uint8_t *av, size_t n) {
   if (!chpst_main) return -ENOSYS;
@@ -672,6 +714,7 @@ int32_t k_chpst(const uint8_t *av, size_t n) {
   _exit(chpst_main(g_argc, argv));
 }
 
+/* execve(2); keep != 0 passes the process's own environment. */
 int32_t k_exec(const uint8_t *p, size_t pn, const uint8_t *av, size_t an, const uint8_t *ev, size_t en, double keep) {
   PATH(path, p, pn);
   char **argv = malloc((count_items(av, an) + 1) * sizeof *argv);
@@ -768,24 +811,52 @@ int32_t k_udp_send(double fd, const uint8_t *b, size_t n, double ip, double port
  * A trap of the compiled program (abort, bad memory access, stack overflow)
  * replaces the process by a fresh image of the same program under the same
  * pid: open descriptors named with k_crash_keep() stay open, children stay
- * children.  What to run is decided beforehand, by k_crash_handler(). */
+ * children, and what k_crash_save() named can be read from a descriptor.  What
+ * to run is decided beforehand, by k_crash_handler(). */
+static const uint8_t *g_saved;
+static size_t g_saved_bytes;
+static int g_saved_fd;
+/* These bytes, as they are at the time, are what fd, one of our own, holds after a crash. */
+void k_crash_save(const uint8_t *b, size_t n, double fd) {
+  g_saved = b;
+  g_saved_bytes = n;
+  g_saved_fd = (int)fd;
+}
+static void hand_on_saved(void) {
+  int fd = g_saved_bytes ? memfd_create("saved", 0) : -1;
+  if (fd < 0) return;
+  for (size_t at = 0; at < g_saved_bytes;) {
+    ssize_t n = pwrite(fd, g_saved + at, g_saved_bytes - at, (off_t)at);
+    if (n <= 0) break;
+    at += (size_t)n;
+  }
+  dup2(fd, g_saved_fd);
+  close(fd);
+}
+
 static void on_crash(int sig, siginfo_t *info, void *context) {
   (void)sig;
   (void)context;
   /* kill(2) from outside is no trap: process 1 does not die of it without a handler either. */
   if (getpid() == 1 && info->si_code <= 0 && info->si_pid != 1) return;
   if (!g_crash_path) _exit(111);
+  /* Others that were sent along with it are no reason to begin anew once more. */
+  sigset_t all = traps();
+  struct timespec now = { 0, 0 };
+  while (sigtimedwait(&all, 0, &now) > 0) { }
   for (int fd = 3; fd < 1024; fd++)
     if (g_crash_keep[fd / 32] >> (fd % 32) & 1) fcntl(fd, F_SETFD, 0);
-  /* The mask stays: what is blocked must not be lost between here and the new image. */
+  hand_on_saved();
+  /* The mask stays: what is blocked must not be lost between here and the new image, which has no handler yet. */
   execve(g_crash_path, g_crash_argv, environ);
   if (*g_crash_fallback) execve(g_crash_fallback, g_crash_argv, environ);
   _exit(111);
 }
 
-/* The stack the handler runs on: the ordinary one may be what overflowed. */
+/* The stack the handler runs on: the ordinary one may be what overflowed. A frame on it is 12 kB where a processor has
+ * wide registers (getauxval(3), AT_MINSIGSTKSZ); pages nobody has touched take no memory. */
 static int alternate_stack(void) {
-  static char crash_stack[16384];
+  static char crash_stack[65536];
   stack_t s;
   memset(&s, 0, sizeof s);
   s.ss_size = sizeof crash_stack;
@@ -812,11 +883,13 @@ int32_t k_crash_handler(const uint8_t *p, size_t pn, const uint8_t *av, size_t a
   struct sigaction a;
   memset(&a, 0, sizeof a);
   a.sa_sigaction = on_crash;
-  a.sa_flags = SA_ONSTACK | SA_NODEFER | SA_SIGINFO;
-  static const int fatal[] = { SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE };
-  for (size_t i = 0; i < sizeof fatal / sizeof *fatal; i++)
-    if (sigaction(fatal[i], &a, 0) < 0) return -errno;
-  return 0;
+  a.sa_flags = SA_ONSTACK | SA_SIGINFO;
+  /* When all of them are sent at once, one is looked at after the other: no pile of frames. */
+  a.sa_mask = traps();
+  for (size_t i = 0; i < TRAPS; i++) if (sigaction(g_trap[i], &a, 0) < 0) return -errno;
+  sigset_t held = g_held;
+  sigemptyset(&g_held);
+  RET(sigprocmask(SIG_UNBLOCK, &held, 0));
 }
 /* Whether descriptor fd, one of our own, stays open across a crash. One that did is ours alone again from here on. */
 int32_t k_crash_keep(double fd, double keep) {

@@ -22,20 +22,21 @@ export abstract class Part {
   abstract due(now: Instant): void;
 }
 
-/** A registered descriptor. */
-class Registration {
-  readonly part: Part;
-  readonly urgent: boolean;
-  constructor(part: Part, urgent: boolean) {
-    this.part = part;
-    this.urgent = urgent;
-  }
+/** Whose descriptor it is that nobody watches. */
+class Nobody extends Part {
+  override ready(_fd: Fd, _events: number, _now: Instant): void {}
+  override due(_now: Instant): void {}
 }
+
+/** Beside the descriptor in what epoll gives back: it goes before the others. */
+const URGENT = 1073741824;
 
 export class Reactor {
   readonly kernel: Kernel;
   readonly #ep: Fd;
-  readonly #registrations: (Registration | null)[] = [];
+  readonly #nobody: Part = new Nobody();
+  /** By descriptor. */
+  readonly #watchers: Part[] = [];
   readonly #heap: Part[] = [];
   readonly #events: Uint8Array = new Uint8Array(EVENTS_PER_TURN * 8);
   #rest: ((ep: Fd, timeoutMs: number) => void) | null = null;
@@ -52,22 +53,22 @@ export class Reactor {
 
   /** Watches fd for EPOLL* events. Returns 0 or -errno. */
   watch(fd: Fd, events: number, part: Part, urgent: boolean): number {
-    while (this.#registrations.length <= fd) this.#registrations.push(null);
-    const r = this.kernel.epollControl(this.#ep, EPOLL_CTL_ADD, fd, events, fd);
-    if (r >= 0) this.#registrations[fd] = new Registration(part, urgent);
+    while (this.#watchers.length <= fd) this.#watchers.push(this.#nobody);
+    const r = this.kernel.epollControl(this.#ep, EPOLL_CTL_ADD, fd, events, urgent ? fd + URGENT : fd);
+    if (r >= 0) this.#watchers[fd] = part;
     return r;
   }
 
-  /** Changes the events watched; 0 keeps only errors and hang-up. */
+  /** Changes the events watched of one that is not urgent; 0 keeps only errors and hang-up. */
   rewatch(fd: Fd, events: number): number {
     return this.kernel.epollControl(this.#ep, EPOLL_CTL_MOD, fd, events, fd);
   }
 
   /** Stops watching; call before closing fd. */
   unwatch(fd: Fd): void {
-    if (fd < 0 || fd >= this.#registrations.length) return;
+    if (fd < 0 || fd >= this.#watchers.length) return;
     this.kernel.epollControl(this.#ep, EPOLL_CTL_DEL, fd, 0, 0);
-    this.#registrations[fd] = null;
+    this.#watchers[fd] = this.#nobody;
   }
 
   /** Sets, moves or (null) clears a part's deadline. */
@@ -120,11 +121,10 @@ export class Reactor {
 
   #deliver(n: number, urgent: boolean, now: Instant): void {
     for (let i = 0; i < n; i++) {
-      const fd = le32(this.#events, i * 8);
-      if (fd >= this.#registrations.length) continue;
-      // Not `!`: compiled, that throws for an entry that is null (unwatched earlier in this turn).
-      const r = this.#registrations[fd] ?? null;
-      if (r !== null && r.urgent === urgent) r.part.ready(fd, le32(this.#events, i * 8 + 4), now);
+      const told = le32(this.#events, i * 8);
+      if (told >= URGENT !== urgent) continue;
+      const fd = urgent ? told - URGENT : told;
+      if (fd < this.#watchers.length) this.#watchers[fd]!.ready(fd, le32(this.#events, i * 8 + 4), now);
     }
   }
 

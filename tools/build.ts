@@ -11,6 +11,7 @@ import {
   existsSync,
   lstatSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   readlinkSync,
   renameSync,
@@ -73,7 +74,7 @@ const RELEASE: Target = {
   env: { SCRIPTC_TARGET: "x86_64-linux-musl" },
 };
 
-const NATIVE = ["native/upkeep_sys.c", "native/upkeep_heap.c"];
+const NATIVE = ["native/upkeep_sys.c", "native/upkeep_child.c", "native/upkeep_heap.c"];
 
 /** Where the linker puts what: relative, as is everything that the hash of the inputs sees. */
 const LAYOUT = "native/upkeep.ld";
@@ -96,7 +97,8 @@ const LINK = [
 function inputsHash(programs: readonly Program[]): string {
   const hash = createHash("sha256").update([...RELEASE.flags, ...LINK].join(" "));
   const sources = programs.flatMap(({ main }) => programFiles(join(ROOT, main)));
-  const files = [...new Set(sources), ...[...NATIVE, LAYOUT].map((file) => join(ROOT, file))];
+  const native = readdirSync(join(ROOT, "native")).map((file) => join(ROOT, "native", file));
+  const files = [...new Set(sources), ...native];
   const tools = ["tools/build.ts", "tools/compile.ts", "tools/ffi.ts", "package-lock.json"].map((file) => join(ROOT, file));
   for (const file of [...files, ...tools.filter((file) => existsSync(file))])
     hash.update(file.slice(ROOT.length)).update(readFileSync(file));

@@ -118,7 +118,8 @@ export async function compile(programs: readonly Program[], own: readonly string
     const strict = [...plain, "-Wall", "-Wextra", "-Werror", `-I${BUILD}`];
     const stamp = readFileSync(join(BUILD, "upkeep_sys.h"), "utf8");
     add({ source: program, flags: entry === undefined ? foreign : [...foreign, `-Dmain=${entry}`], stamp: version });
-    for (const file of own) add({ source: join(ROOT, file), flags: strict, stamp });
+    const headers = globSync(join(ROOT, "native/*.h")).map((file) => readFileSync(file, "utf8"));
+    for (const file of own) add({ source: join(ROOT, file), flags: strict, stamp: [stamp, ...headers].join("") });
     for (const file of files) add({ source: join(root, file), flags: foreign, stamp: version });
   }
   return pairs([...sources.values()], ({ source, flags, stamp }) => object(source, flags, stamp, target));

@@ -39,7 +39,7 @@ const FLAGS = [
 /** Compiles and links an executable. */
 async function buildProgram(programs: readonly Program[], out: string): Promise<void> {
   const target = { compiler: "gcc", flags: FLAGS, directory: join(BUILD, "sanitize"), env: {} };
-  const objects = await compile(programs, ["native/upkeep_sys.c", "tools/audit.c"], target);
+  const objects = await compile(programs, ["native/upkeep_sys.c", "native/upkeep_child.c", "tools/audit.c"], target);
   const wraps = ["main", "k_exit", "_Exit"].map((name) => `-Wl,--wrap=${name}`);
   execFileSync("gcc", [...FLAGS, ...wraps, "-Wl,--gc-sections", ...objects, "-lm", "-o", `${out}.new`], { stdio: "inherit" });
   renameSync(`${out}.new`, out);

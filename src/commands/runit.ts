@@ -47,6 +47,7 @@ function inContainer(kernel: Kernel, argv: readonly Uint8Array[]): number {
   const settings: ContainerSettings = {
     name: "- runit: ",
     stages: true,
+    separate: true,
     dir: servicesOfEnvironment(),
     command: [],
     graceMs: graceOfEnvironment(),

@@ -3,20 +3,21 @@ import { ascii, block, byteAt, EMPTY, equal, indexOf, item, le64, text } from ".
 import { errorText } from "../base/error-text.ts";
 import type { Fd, Instant } from "../base/units.ts";
 import { occupyStandardDescriptors } from "../host/console.ts";
-import { DenseStarter } from "../host/dense-host.ts";
+import { DenseStarter, prepareHosting } from "../host/dense-host.ts";
 import { stateDirectories } from "../host/mirror.ts";
+import { Nursery } from "../host/nursery.ts";
 import { installRecovery, recoveredNumbers, recoveredWord, trapSignals } from "../host/recovery.ts";
 import { findProgram, NativeRunsvStarter } from "../host/runsv-starter.ts";
 import { RunsvdirProcess } from "../host/runsvdir-process.ts";
 import { type RunsvStarter, ScanOutput } from "../host/scanner.ts";
 import { LOG_BYTES_MIN, TitleLog } from "../host/title-log.ts";
-import { F_SETFD, SIGCHLD, SIGHUP, SIGTERM } from "../kernel/constants.ts";
-import { type Kernel, SPAWN_KEEP_MASK, SPAWN_SETSID } from "../kernel/kernel.ts";
-import { complain, output } from "../kernel/output.ts";
+import { F_SETFD } from "../kernel/constants.ts";
+import type { Kernel } from "../kernel/kernel.ts";
+import { complain } from "../kernel/output.ts";
 import {
   becomeProgram,
+  descriptorLimit,
   descriptorLimits,
-  limitDescriptorsOfPrograms,
   noteDescriptors,
   raiseDescriptorLimit,
   sealHeap,
@@ -77,9 +78,6 @@ class Messages extends ScanOutput {
   }
 }
 
-/** For hosted services: what a runsv of its own would restore. */
-const RESTORED: readonly number[] = [SIGCHLD, SIGHUP, SIGTERM];
-
 /** Exit code 0 on TERM, 111 on HUP, 1 for misuse, 100 when it cannot start. */
 export function runsvdir(kernel: Kernel, given: readonly Uint8Array[]): number {
   const own = item(given, 0) ?? EMPTY;
@@ -139,11 +137,9 @@ function newStarter(
   messages: Messages,
 ): RunsvStarter {
   if (!args.dense) return new NativeRunsvStarter(kernel, args.ownSession, limits, (m) => messages.print(`fatal: ${m}`), null);
-  limitDescriptorsOfPrograms(limits);
-  // One reader that does not read must not keep all services waiting.
-  output.mayWait = false;
-  const starting = { flags: SPAWN_KEEP_MASK | (args.ownSession ? SPAWN_SETSID : 0), defaults: RESTORED };
-  return new DenseStarter(process.reactor, args.dir, starting, (line) => messages.line(line));
+  const print = (line: string): void => messages.line(line);
+  const { dir, ownSession } = args;
+  return new DenseStarter(process.reactor, { dir, ownSession, descriptors: descriptorLimit(), print, nursery: new Nursery() });
 }
 
 function supervise(
@@ -154,7 +150,7 @@ function supervise(
   messages: Messages,
   before: Uint8Array | null,
 ): number {
-  const limits = raiseDescriptorLimit(before, args.dense);
+  const limits = args.dense ? prepareHosting(kernel, before) : raiseDescriptorLimit(before, false);
   const starter = newStarter(kernel, process, args, limits, messages);
   const failed = process.supervise(args.dir, starter, messages);
   if (failed < 0) {

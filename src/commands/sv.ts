@@ -14,7 +14,7 @@ import { limitMs, type Mark } from "../core/sv-wait.ts";
 import { occupyStandardDescriptors } from "../host/console.ts";
 import { stateDirectories } from "../host/mirror.ts";
 import { ServiceQuery } from "../host/service-query.ts";
-import { locate, type ServicePlace, ServicesDirectory } from "../host/supervise-dir.ts";
+import { enterable, locate, type ServicePlace, ServicesDirectory, scratchStat } from "../host/supervise-dir.ts";
 import { type LsbStatus, NO_DIRECTORY, Report } from "../host/sv-report.ts";
 import { Waiter } from "../host/sv-waiter.ts";
 import { ENOENT } from "../kernel/constants.ts";
@@ -175,17 +175,17 @@ class Run {
 
   /** `; ` and the state of the log service, where there is one. */
   #logStatus(name: Uint8Array, place: ServicePlace): void {
-    const report = this.#report;
+    if (enterable(this.#kernel, place, scratchStat) === -ENOENT) return;
     const query = this.#logQuery;
-    const outcome = query.ask(this.#kernel, place);
-    if (outcome === "no directory" && query.errno === ENOENT) return;
-    report.logState(name, place, query);
+    query.ask(this.#kernel, place);
+    this.#report.logState(name, place, query);
   }
 }
 
 export function sv(kernel: Kernel, argv: readonly Uint8Array[]): number {
   occupyStandardDescriptors(kernel);
   stateDirectories.find();
+  stateDirectories.brief = true;
   const parsed = parse(kernel, argv);
   return parsed.request === null ? parsed.exit : new Run(kernel, parsed.request).all();
 }

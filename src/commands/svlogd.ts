@@ -2,13 +2,14 @@
 import { ascii, byteAt, EMPTY, item, parseDecimal, text } from "../base/bytes.ts";
 import { errorText } from "../base/error-text.ts";
 import { OptionReader } from "../base/options.ts";
+import type { Fd } from "../base/units.ts";
 import { Replacement } from "../core/log-line.ts";
 import type { StampKind } from "../formats/timestamp.ts";
 import { occupyStandardDescriptors } from "../host/console.ts";
 import { LogDaemon, type LogRequest } from "../host/log-daemon.ts";
 import { installRecovery, recoveredNumbers, recoveredWord, trapSignals } from "../host/recovery.ts";
 import { SIGALRM, SIGCHLD, SIGHUP, SIGPIPE, SIGTERM } from "../kernel/constants.ts";
-import type { Kernel } from "../kernel/kernel.ts";
+import { type Kernel, Stat } from "../kernel/kernel.ts";
 import { complain } from "../kernel/output.ts";
 import { Reactor } from "../reactor.ts";
 import { ID_LINE } from "../version.ts";
@@ -20,6 +21,7 @@ const BUFFER_BYTES = 1024;
 const LINE_BYTES_MAX = 67108864;
 const UNDERSCORE = 95;
 const STDIN = 0;
+const STDERR = 2;
 
 const STAMPS: readonly StampKind[] = ["none", "tai64n", "utc", "utcT"];
 
@@ -85,14 +87,26 @@ function parse(kernel: Kernel, argv: readonly Uint8Array[]): LogRequest | null {
   return { stamp, verbose, lineMax, replacement, paths };
 }
 
+/** What the image before this one had of a line, as it says in descriptor `fd` if it is open. */
+function takeKept(kernel: Kernel, fd: Fd): Uint8Array {
+  const stat = new Stat();
+  if (fd <= STDERR || kernel.fstat(fd, stat) < 0) return EMPTY;
+  const kept = new Uint8Array(stat.size);
+  const n = kernel.read(fd, kept);
+  kernel.close(fd);
+  return kept.slice(0, Math.max(0, n));
+}
+
 /** Exit code 0 at the end of the input or on TERM, 111 for misuse and when no directory can be used. */
 export function svlogd(kernel: Kernel, argv: readonly Uint8Array[]): number {
   occupyStandardDescriptors(kernel);
   const first = item(argv, 1);
-  const recovered = first !== null && recoveredNumbers(first) !== null;
+  const recovered = first === null ? null : recoveredNumbers(first);
+  // Before anything is opened that could take its number.
+  const kept = recovered !== null && recovered.length === 1 ? takeKept(kernel, recovered[0]!) : EMPTY;
   const own = item(argv, 0) ?? EMPTY;
   const words: Uint8Array[] = [own];
-  for (let i = recovered ? 2 : 1; i < argv.length; i++) words.push(argv[i]!);
+  for (let i = recovered === null ? 1 : 2; i < argv.length; i++) words.push(argv[i]!);
   const request = parse(kernel, words);
   if (request === null) return EXIT_FATAL;
   if (request.lineMax > LINE_BYTES_MAX) {
@@ -112,10 +126,10 @@ export function svlogd(kernel: Kernel, argv: readonly Uint8Array[]): number {
     complain(kernel, `svlogd: fatal: unable to create selfpipe: ${errorText(errno)}\n`);
     return EXIT_FATAL;
   }
-  const again: Uint8Array[] = [ascii("svlogd"), recoveredWord([])];
+  const again: Uint8Array[] = [ascii("svlogd"), recoveredWord([signalFd])];
   for (let i = 1; i < words.length; i++) again.push(words[i]!);
   installRecovery(again, [], own);
-  const daemon = new LogDaemon(reactor, request, STDIN, signalFd);
+  const daemon = new LogDaemon(reactor, request, STDIN, signalFd, kept);
   if (daemon.open(kernel.now()) && daemon.run()) return 0;
   complain(kernel, "svlogd: fatal: no functional log directories.\n");
   return EXIT_FATAL;

@@ -13,7 +13,7 @@ import type { Kernel } from "../kernel/kernel.ts";
 import { complain } from "../kernel/output.ts";
 
 const NAME = "upkeep init: ";
-const USAGE = "usage: upkeep init [-gnr] [-t seconds] [dir] [-- command [argument...]]\n\n";
+const USAGE = "usage: upkeep init [-gnrs] [-t seconds] [dir] [-- command [argument...]]\n\n";
 const EXIT_USAGE = 100;
 const END = ascii("--");
 
@@ -31,8 +31,9 @@ function understand(kernel: Kernel, words: readonly Uint8Array[]): Understood {
   const before: Uint8Array[] = [EMPTY];
   for (let i = 0; i < end; i++) before.push(words[i]!);
   const command = words.slice(Math.min(end + 1, words.length));
-  const options = new OptionReader(before, ascii("gnrt:"));
+  const options = new OptionReader(before, ascii("gnrst:"));
   let group = false;
+  let separate = false;
   let lines: Lines = linesOfEnvironment();
   let graceMs = graceOfEnvironment();
   for (;;) {
@@ -43,6 +44,7 @@ function understand(kernel: Kernel, words: readonly Uint8Array[]): Understood {
     if (step.option.letter === "g") group = true;
     else if (step.option.letter === "n") lines = "named";
     else if (step.option.letter === "r") lines = "raw";
+    else if (step.option.letter === "s") separate = true;
     else {
       const grace = parseGrace(step.option.value ?? EMPTY);
       if (grace === null) return misuse(kernel, "-t: not a number of seconds");
@@ -52,7 +54,7 @@ function understand(kernel: Kernel, words: readonly Uint8Array[]): Understood {
   if (before.length > options.at + 1) return misuse(kernel, "more than one directory (a command follows --)");
   if (end < words.length && command.length === 0) return misuse(kernel, "no command after --");
   const dir = item(before, options.at) ?? (command.length === 0 ? servicesOfEnvironment() : null);
-  return { settings: { name: NAME, stages: false, dir, command, graceMs, group, lines }, exit: 0 };
+  return { settings: { name: NAME, stages: false, dir, command, graceMs, group, lines, separate }, exit: 0 };
 }
 
 /** The container's exit code; 100 for misuse. */

@@ -4,7 +4,8 @@ import { test } from "node:test";
 import { Random } from "../../test/support/random.ts";
 import { ascii, text } from "../base/bytes.ts";
 import { Batch, LineCopies, LineCut, RecordStream, Replacement } from "./log-line.ts";
-import { Selection } from "./log-pattern.ts";
+import { TO_LOG } from "./log-pattern.ts";
+import { Selection } from "./log-selection.ts";
 
 class Recorded extends LineCopies {
   errors = "";
@@ -31,6 +32,10 @@ type Setting = {
   readonly stopAt?: number;
 };
 
+function selectionOf(lines: readonly string[]): Selection {
+  return new Selection(lines.map((l) => ({ letter: l.charCodeAt(0), pattern: ascii(l.slice(1)) })));
+}
+
 /** Input in, records out: what svlogd does with one directory. */
 class Log {
   out = "";
@@ -47,9 +52,7 @@ class Log {
     const lineMax = setting.lineMax ?? 1000;
     this.#cut = new LineCut(lineMax);
     this.#batch = new Batch(setting.batch ?? 65536);
-    const selection = new Selection(
-      (setting.patterns ?? []).map((l) => ({ letter: l.charCodeAt(0), pattern: ascii(l.slice(1)) })),
-    );
+    const selection = selectionOf(setting.patterns ?? []);
     const { json = false, network = false, networkOnly = false } = setting;
     this.stream = new RecordStream({ lineMax, selection, json, network, networkOnly }, this.copies);
   }
@@ -155,6 +158,15 @@ test("a batch ends with the record that reaches the limit", () => {
   assert.equal(l.out, "@ aa\n@ bb\n@ cc\n@ dd\n@ ee\n");
 });
 
+test("at a limit that is reached already a batch is one record", () => {
+  for (const patterns of [[], ["+a*"]]) {
+    const l = new Log({ stopAt: 0, patterns });
+    l.feed(ascii("aa\nbb\ncc\n"));
+    assert.equal(l.batches, 3);
+    assert.equal(l.out, "@ aa\n@ bb\n@ cc\n");
+  }
+});
+
 test("lines: random bytes come out as a line-by-line reference has them", () => {
   const random = new Random(42);
   for (let round = 0; round < 60; round++) {
@@ -164,8 +176,10 @@ test("lines: random bytes come out as a line-by-line reference has them", () => 
     const lineMax = random.of([1, 5, 40, 1000]);
     const lines = text(bytes).split("\n");
     if (lines[lines.length - 1] === "") lines.pop();
-    const expected = lines.map((l) => `@ ${l}\n`).join("");
+    const patterns = random.of([[], ["-*a*"], ["-*", "+*\xf0*", "+*b*\t*"]]);
+    const reference = selectionOf(patterns);
+    const selected = lines.filter((l) => reference.decideOneByOne(ascii(l.slice(0, lineMax))) === TO_LOG);
     const batch = random.of([600, 5000]);
-    sameHoweverCut(`round ${round}`, { lineMax, batch }, bytes, expected);
+    sameHoweverCut(`round ${round}`, { lineMax, batch, patterns }, bytes, selected.map((l) => `@ ${l}\n`).join(""));
   }
 });

@@ -15,8 +15,9 @@
  * directory's `RecordStream` makes its records of it, a batch at a time.
  */
 import { JsonText } from "../formats/json-text.ts";
-import { copyBytes, findByte } from "../kernel/memory.ts";
-import { type Selection, TO_LOG, TO_STDERR } from "./log-pattern.ts";
+import { copyBytes, findByte, findLastByte, LINE_BYTES } from "../kernel/memory.ts";
+import { TO_LOG, TO_STDERR } from "./log-pattern.ts";
+import type { Selection } from "./log-selection.ts";
 
 export const NEWLINE = 10;
 
@@ -32,12 +33,10 @@ export class LineCut {
 
   /** How many bytes of b, all that came since the last block, make the next block; the others are to be kept. */
   take(b: Uint8Array): number {
-    const stop = Math.max(0, b.length - this.lineMax);
-    for (let i = b.length - 1; i >= stop; i--) {
-      if (b[i]! === NEWLINE) {
-        this.inRest = false;
-        return i + 1;
-      }
+    const newline = findLastByte(b, Math.max(0, b.length - this.lineMax), NEWLINE);
+    if (newline >= 0) {
+      this.inRest = false;
+      return newline + 1;
     }
     if (!this.inRest && b.length < this.lineMax) return 0;
     if (b.length > 0) this.inRest = true;
@@ -79,10 +78,16 @@ function endOfLine(b: Uint8Array, from: number): number {
   return at < 0 ? b.length : at + 1;
 }
 
+/** Lines decided on in one go. */
+const LINES = 256;
+
 /** Records on their way to a file. One serves all directories: each empties it before the next one's turn. */
 export class Batch {
   room: Uint8Array;
   length = 0;
+  /** Where lines end and go, see `Selection.lines`; and the same to read the numbers. */
+  readonly lines: Uint8Array = new Uint8Array(LINES * LINE_BYTES);
+  readonly view: DataView = new DataView(this.lines.buffer, this.lines.byteOffset, this.lines.byteLength);
 
   constructor(size: number) {
     this.room = new Uint8Array(size);
@@ -123,6 +128,7 @@ export type RecordFormat = {
   readonly networkOnly: boolean;
 };
 
+const BOTH = TO_LOG + TO_STDERR;
 const RECORD_END = new Uint8Array([NEWLINE]);
 const JSON_END = new Uint8Array([34, 125, NEWLINE]);
 /** Room for a record's head is not enough: some of its line shall fit, too. */
@@ -161,69 +167,85 @@ export class RecordStream {
 
   /**
    * Appends records of `block` to `batch` until the block ends, the batch is
-   * full, or a record ends at or behind `stopAt` bytes of batch. `first` is what
-   * stands before a line that begins at the very start of the block (it may have
-   * come earlier), `head` before all others.
+   * full, or a record ends at or behind `stopAt` bytes of batch (0 is as 1, so that
+   * it goes on in any case). `first` is what stands before a line that begins at the
+   * very start of the block (it may have come earlier), `head` before all others.
    */
   fill(block: Uint8Array, first: Uint8Array, head: Uint8Array, batch: Batch, stopAt: number): void {
-    const { selection, json, network, lineMax } = this.format;
+    const { json, network, lineMax } = this.format;
     const need = Math.max(first.length, head.length) + LINE_ROOM + (network ? head.length + lineMax : 0);
     batch.atLeast(2 * need);
-    const plain = selection.trivial && !json && !network;
+    const stop = Math.max(stopAt, 1);
     while (!this.finished(block)) {
       if (!this.open) {
-        if (plain && this.at > 0) this.#stampLines(block, head, batch, stopAt);
-        if (batch.length >= stopAt || this.at >= block.length) return;
+        if (this.at > 0 && !json && !network) this.#wholeLines(block, head, batch, stop);
+        if (batch.length >= stop || this.at >= block.length) return;
         if (batch.length > 0 && batch.length + need > batch.room.length) return;
         this.#begin(block, this.at === 0 ? first : head, batch);
       }
       if (!this.#continue(block, batch)) return;
-      if (!this.open && batch.length >= stopAt) return;
+      if (!this.open && batch.length >= stop) return;
     }
   }
 
-  /** The fast loop: whole lines with the same head each, all of them selected, while they fit. */
-  #stampLines(block: Uint8Array, head: Uint8Array, batch: Batch, stopAt: number): void {
-    const room = batch.room;
+  /** The fast loop: lines that are there to their end and have the same head, while they fit. */
+  #wholeLines(block: Uint8Array, head: Uint8Array, batch: Batch, stopAt: number): void {
+    const { selection, lineMax } = this.format;
+    let count = 0;
+    do count = selection.lines(block, this.at, lineMax, batch.lines);
+    while (count > 0 && this.#putLines(count, block, head, batch, stopAt));
+  }
+
+  /** The first `count` of batch.lines; false when some of them have to wait. */
+  #putLines(count: number, block: Uint8Array, head: Uint8Array, batch: Batch, stopAt: number): boolean {
+    const { room, lines, view } = batch;
     const stamp = head.length;
     const last = room.length - stamp;
     let at = this.at;
     let o = batch.length;
-    while (at < block.length && o < stopAt) {
-      const newline = findByte(block, at, NEWLINE);
-      if (newline < 0) break;
-      const n = newline + 1 - at;
+    let i = 0;
+    for (; i < count * LINE_BYTES && o < stopAt; i += LINE_BYTES) {
+      const end = view.getUint32(i, true);
+      const to = lines[i + 4]!;
+      const n = end - at;
       if (o + n > last) break;
-      copyBytes(room, o, head, 0, stamp);
-      copyBytes(room, o + stamp, block, at, n);
-      o += stamp + n;
-      at = newline + 1;
+      if (to >= TO_STDERR) this.#toStderr(block.subarray(at, end - 1), false);
+      if (to === TO_LOG || to === BOTH) {
+        if (stamp > 0) copyBytes(room, o, head, 0, stamp);
+        copyBytes(room, o + stamp, block, at, n);
+        o += stamp + n;
+      }
+      at = end;
     }
     this.at = at;
     batch.length = o;
+    return i === count * LINE_BYTES;
   }
 
   /** Selects the line at `at`, and puts its head when it goes to the file. */
   #begin(block: Uint8Array, head: Uint8Array, batch: Batch): void {
     const { selection, lineMax, json, network, networkOnly } = this.format;
     this.open = true;
-    this.selected = true;
     this.#asJson = json;
-    if (!selection.trivial || network) {
+    const to = selection.decide(block, this.at, Math.min(this.at + lineMax, block.length));
+    this.selected = (to & TO_LOG) !== 0;
+    if ((to & TO_STDERR) !== 0 || network) {
       const newline = findByte(block, this.at, NEWLINE);
-      const end = newline < 0 ? block.length : newline;
-      const cut = end - this.at >= lineMax;
-      const line = block.subarray(this.at, cut ? this.at + lineMax : end);
-      const to = selection.decide(line);
-      if ((to & TO_STDERR) !== 0) this.#copies.toStderr(line, cut, this.at === 0);
-      this.selected = (to & TO_LOG) !== 0;
+      const line = block.subarray(this.at, newline < 0 ? block.length : newline);
+      if ((to & TO_STDERR) !== 0) this.#toStderr(line, this.at === 0);
       if (this.selected && network) {
-        const failure = this.#copies.toNetwork(line, cut, this.at === 0);
+        const failure = this.#copies.toNetwork(line.subarray(0, lineMax), line.length >= lineMax, this.at === 0);
         batch.put(failure, 0, failure.length);
         this.selected = !networkOnly;
       }
     }
     if (this.selected) batch.put(head, 0, head.length);
+  }
+
+  #toStderr(line: Uint8Array, first: boolean): void {
+    const { lineMax } = this.format;
+    const cut = line.length >= lineMax;
+    this.#copies.toStderr(cut ? line.subarray(0, lineMax) : line, cut, first);
   }
 
   /** Takes what the block holds of the open record; false when the batch is full. */

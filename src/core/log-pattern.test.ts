@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Random } from "../../test/support/random.ts";
 import { ascii } from "../base/bytes.ts";
-import { compilePattern, covers, Selection, TO_LOG, TO_STDERR } from "./log-pattern.ts";
+import { compilePattern, covers } from "./log-pattern.ts";
 
 function matches(pattern: string, line: string): boolean {
   return covers(compilePattern(ascii(pattern)), 0, ascii(line), 0);
@@ -91,21 +91,4 @@ test("patterns: as a simple reference matcher says", () => {
     if (matches(pattern, line) !== expected) assert.fail(`${JSON.stringify(pattern)} on ${JSON.stringify(line)}: ${!expected}`);
   }
   assert.ok(matched > 5000, `only ${matched} of the cases matched`);
-});
-
-function decide(lines: readonly string[], line: string): string {
-  const list = lines.map((l) => ({ letter: l.charCodeAt(0), pattern: ascii(l.slice(1)) }));
-  const bits = new Selection(list).decide(ascii(line));
-  return ((bits & TO_LOG) !== 0 ? "log" : "") + ((bits & TO_STDERR) !== 0 ? "err" : "");
-}
-
-test("selection: the last pattern that matches counts, for each decision", () => {
-  assert.equal(decide([], "x"), "log");
-  assert.equal(decide(["-*"], "x"), "");
-  assert.equal(decide(["-*", "+x*"], "xy"), "log");
-  assert.equal(decide(["+x*", "-*"], "xy"), "");
-  assert.equal(decide(["e*"], "x"), "logerr");
-  assert.equal(decide(["e*", "Ex*"], "xy"), "log");
-  assert.equal(decide(["Ex*", "e*", "-*"], "xy"), "err");
-  assert.equal(decide(["-x", "ex", "+y"], "x"), "err");
 });

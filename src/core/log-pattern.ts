@@ -18,22 +18,22 @@ import { byteAt } from "../base/bytes.ts";
 import { LOWER_E, MINUS, type PatternLine, PLUS } from "../formats/svlogd-config.ts";
 import { findByte } from "../kernel/memory.ts";
 
-/** Bits of `Selection.decide`. */
+/** Bits of a decision. */
 export const TO_LOG = 1;
 export const TO_STDERR = 2;
 
 const STAR = 42;
 
-const LITERAL = 0;
+export const LITERAL = 0;
 /** To the first such byte, which is not consumed. */
-const SKIP = 1;
+export const SKIP = 1;
 /** At least `count` such bytes. */
-const RUN = 2;
+export const RUN = 2;
 /** The rest of the line. */
-const REST = 3;
-const NEVER = 4;
+export const REST = 3;
+export const NEVER = 4;
 
-type Operation = { readonly code: number; readonly byte: number; readonly count: number };
+export type Operation = { readonly code: number; readonly byte: number; readonly count: number };
 
 /** The operations of a pattern, neighbouring runs of a byte joined. */
 export function compilePattern(pattern: Uint8Array): Operation[] {
@@ -89,7 +89,7 @@ function coversAfterRun(list: readonly Operation[], next: number, line: Uint8Arr
 }
 
 /** A pattern line of the config, ready to match. */
-class Rule {
+export class Rule {
   readonly operations: Operation[];
   /** Which decision it makes, and how. */
   readonly group: number;
@@ -99,31 +99,5 @@ class Rule {
     this.operations = compilePattern(line.pattern);
     this.group = line.letter === PLUS || line.letter === MINUS ? TO_LOG : TO_STDERR;
     this.selects = line.letter === PLUS || line.letter === LOWER_E;
-  }
-}
-
-/** All pattern lines of a config: for each of the two decisions the last one that matches counts. */
-export class Selection {
-  readonly #rules: Rule[] = [];
-  /** Every line goes to the log and none to standard error. */
-  readonly trivial: boolean;
-
-  constructor(lines: readonly PatternLine[]) {
-    for (let i = lines.length - 1; i >= 0; i--) this.#rules.push(new Rule(lines[i]!));
-    this.trivial = lines.length === 0;
-  }
-
-  /** Where a line goes: TO_LOG and TO_STDERR bits. `line` without its newline. */
-  decide(line: Uint8Array): number {
-    let decided = 0;
-    let result = TO_LOG;
-    const rules = this.#rules;
-    for (let i = 0; i < rules.length && decided !== (TO_LOG | TO_STDERR); i++) {
-      const rule = rules[i]!;
-      if ((decided & rule.group) !== 0 || !covers(rule.operations, 0, line, 0)) continue;
-      decided |= rule.group;
-      result = rule.selects ? result | rule.group : result & ~rule.group;
-    }
-    return result;
   }
 }

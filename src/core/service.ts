@@ -22,7 +22,7 @@
  */
 import { SIGCONT, SIGKILL, SIGTERM } from "../base/signals.ts";
 import { after, type Instant, instant, NO_PID, type Pid } from "../base/units.ts";
-import { type Command, signalOf } from "./control.ts";
+import { type Command, commandOf, letterOf, signalOf } from "./control.ts";
 
 export type ServiceState = "down" | "run" | "finish";
 export type Want = "up" | "down" | "exit";
@@ -64,6 +64,9 @@ export const QUEUE_MAX = 32;
 /** Wait status that stands for an end nobody saw. */
 export const STATUS_UNKNOWN = -1;
 
+/** Between two steps; what a step returned is the host's to keep or to free. */
+const NO_ACTIONS: ServiceAction[] = [];
+
 /** Arguments of ./finish, `$1` and `$2` (runsv(8)). */
 export type FinishArguments = { readonly code: string; readonly signal: string };
 
@@ -95,12 +98,13 @@ export class Service {
   /** A start was asked for and its outcome is not known. */
   starting: Program | null = null;
   readonly isLog: boolean;
-  #queue: Command[] = [];
+  /** Letters of the commands that wait. */
+  #queue = "";
   /** A fork failed: not before this moment may it be tried again. */
   #retryAt: Instant = instant(0);
   /** `once` was asked for while down. */
   #once = false;
-  #out: ServiceAction[] = [];
+  #out: ServiceAction[] = NO_ACTIONS;
 
   constructor(want: Want, isLog: boolean) {
     this.want = want;
@@ -148,7 +152,7 @@ export class Service {
         break;
       case "command":
         if (event.command === "kill" && this.hook !== null) out.push({ act: "killHook" });
-        this.#queue.push(event.command);
+        this.#queue += letterOf(event.command);
         break;
       case "started":
         this.#started(event.pid);
@@ -165,6 +169,7 @@ export class Service {
         break;
     }
     this.#proceed(now);
+    this.#out = NO_ACTIONS;
     return out;
   }
 
@@ -188,8 +193,9 @@ export class Service {
   #proceed(now: Instant): void {
     this.#settle(now);
     while (!this.#busy() && this.#queue.length > 0) {
-      const command = this.#queue.shift();
-      if (command !== undefined) this.#command(command);
+      const command = commandOf(this.#queue.charCodeAt(0));
+      this.#queue = this.#queue.slice(1);
+      if (command !== null) this.#command(command);
       this.#settle(now);
     }
   }

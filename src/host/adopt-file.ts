@@ -19,6 +19,6 @@ export function readAdopt(kernel: Kernel, fd: Fd, record: AdoptRecord): number {
   if (seen < 0) return seen;
   if (stat.size === 0) return 0;
   const own = stat.uid === 0 || stat.uid === userId();
-  if (!own || !stat.isRegular() || (stat.mode & WRITABLE_BY_OTHERS) !== 0) return stat.size === ADOPT_BYTES ? -EPERM : 0;
+  if (!own || !stat.isRegular() || (stat.mode & WRITABLE_BY_OTHERS) !== 0) return stat.size >= ADOPT_BYTES ? -EPERM : 0;
   return kernel.pread(fd, record.raw, 0);
 }

@@ -158,6 +158,14 @@ export class ContainerHost extends Part {
     this.#settle(now);
   }
 
+  /** After each turn of the reactor. */
+  turned(): void {
+    const now = this.#kernel.now();
+    if (!this.#tree.settle(now)) return;
+    this.#lookAtTree(now);
+    this.#settle(now);
+  }
+
   #signalled(signal: number, now: Instant): void {
     const order: ContainerOrder = orderOf(signal);
     switch (order) {
@@ -245,7 +253,7 @@ export class ContainerHost extends Part {
       this.#stage3 = NO_PID;
       this.#tree.say(`leave stage: ${STAGE3}`);
       this.#driveEnd({ kind: "stage3Ended" }, now);
-    } else if (this.#tree.reaped(child, now)) {
+    } else if (this.#tree.reaped(child, status, now)) {
       if (this.#end.phase === "drain" && !this.#tree.relaying) this.#driveEnd({ kind: "drained" }, now);
     }
   }

@@ -59,6 +59,7 @@ export function runContainer(
   while (host.exitCode < 0) {
     try {
       reactor.turn(-1);
+      host.turned();
     } catch (e) {
       complain(kernel, `${settings.name}warning: internal error: ${e instanceof Error ? e.message : "unknown"}\n`);
       lifeline.restart();

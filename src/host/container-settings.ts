@@ -20,6 +20,8 @@ export type ContainerSettings = {
   /** Signals go to the command's process group. */
   readonly group: boolean;
   readonly lines: Lines;
+  /** A runsv for each service, rather than all in this process. */
+  readonly separate: boolean;
 };
 
 const SERVICES = "/etc/service";

@@ -20,7 +20,7 @@ import {
   SIGUSR2,
 } from "../kernel/constants.ts";
 import type { Kernel } from "../kernel/kernel.ts";
-import { forgetInheritedMask } from "../kernel/self.ts";
+import { keepInstead } from "../kernel/self.ts";
 import { everySignal } from "./container-programs.ts";
 import { provokeTrap, trapSignals } from "./recovery.ts";
 import { isSet, STOP_FILES } from "./stop-files.ts";
@@ -44,7 +44,7 @@ export function containerSignals(): number[] {
 /** Blocked from here on; whatever the caller had set to be ignored is no longer. */
 export function takeSignals(kernel: Kernel): void {
   kernel.blockSignals(containerSignals());
-  forgetInheritedMask();
+  keepInstead(0, 0);
   const all = everySignal();
   for (let i = 0; i < all.length; i++) kernel.ignoreSignal(all[i]!, false);
 }

@@ -10,12 +10,14 @@ import { SIGKILL, SIGTERM } from "../kernel/constants.ts";
 import type { Kernel, Move } from "../kernel/kernel.ts";
 import { takesBytes } from "../kernel/machine.ts";
 import { complain } from "../kernel/output.ts";
-import { raiseDescriptorLimit } from "../kernel/self.ts";
+import { descriptorLimit, raiseDescriptorLimit } from "../kernel/self.ts";
 import type { Reactor } from "../reactor.ts";
 import type { ContainerSettings } from "./container-settings.ts";
+import { DenseStarter, prepareHosting } from "./dense-host.ts";
+import { Nursery } from "./nursery.ts";
 import { otherProcesses, processName } from "./processes.ts";
-import { NativeRunsvStarter, Nursery } from "./runsv-starter.ts";
-import { Scanner, ScanOutput } from "./scanner.ts";
+import { NativeRunsvStarter } from "./runsv-starter.ts";
+import { type RunsvStarter, Scanner, ScanOutput } from "./scanner.ts";
 import { ServiceOutput } from "./service-output.ts";
 import { busyWith, type Supervised, supervisedBy, supervisedByOthers } from "./tree.ts";
 
@@ -76,6 +78,7 @@ export class ContainerTree {
   readonly #settings: ContainerSettings;
   readonly #output: ServiceOutput | null;
   #scanner: Scanner | null = null;
+  #starter: RunsvStarter | null = null;
   #lookAt: Instant | null = null;
 
   constructor(reactor: Reactor, settings: ContainerSettings) {
@@ -131,11 +134,26 @@ export class ContainerTree {
   begin(now: Instant): void {
     const dir = this.#settings.dir;
     if (dir === null) return;
-    const limits = raiseDescriptorLimit(null, false);
     const nursery = new ContainerNursery(this.#kernel, this.#output, this.notice);
-    const starter = new NativeRunsvStarter(this.#kernel, true, limits, (m) => this.say(`fatal: ${m}`), nursery);
+    const starter = this.#newStarter(dir, nursery);
+    this.#starter = starter;
     this.#scanner = new Scanner(this.#reactor, dir, starter, new Messages(this));
     this.#scanner.begin(now);
+  }
+
+  #newStarter(dir: Uint8Array, nursery: Nursery): RunsvStarter {
+    if (this.#settings.separate) {
+      const limits = raiseDescriptorLimit(null, false);
+      return new NativeRunsvStarter(this.#kernel, true, limits, (m) => this.say(`fatal: ${m}`), nursery);
+    }
+    prepareHosting(this.#reactor.kernel, null);
+    const print = (line: string): void => this.print(line);
+    return new DenseStarter(this.#reactor, { dir, ownSession: true, descriptors: descriptorLimit(), print, nursery });
+  }
+
+  /** After a turn: whether a supervisor that is no process has ended. */
+  settle(now: Instant): boolean {
+    return this.#scanner?.settleHosted(now) ?? false;
   }
 
   rescan(now: Instant): void {
@@ -151,12 +169,13 @@ export class ContainerTree {
   }
 
   /** Whether a reaped child was one of ours. */
-  reaped(child: Pid, now: Instant): boolean {
+  reaped(child: Pid, status: number, now: Instant): boolean {
     if (this.#output !== null && child === this.#output.relay) {
       this.#output.relayEnded(now);
       return true;
     }
-    return this.#scanner?.reaped(child, now) ?? false;
+    if (this.#scanner?.reaped(child, now) ?? false) return true;
+    return this.#starter?.reaped(child, status, now) ?? false;
   }
 
   // ---- The end ----

@@ -4,8 +4,8 @@
  *
  * Nothing is taken out of the pipe before it is written: it is copied (tee(2)),
  * written, and only then read. So when this process is killed, what was not
- * written is still in the pipe, unfinished lines too; what was written and not
- * yet read is the only thing that can come twice.
+ * written is still in the pipe, unfinished lines too; and what was written and
+ * not yet read is cut off the file again (log-progress.ts).
  *
  * The service's standard output is a description of the pipe for reading and
  * writing, so the pipe is never without a reader while the service lives: after
@@ -27,6 +27,9 @@ import type { Reactor } from "../reactor.ts";
 import { InnerProgram } from "./inner-program.ts";
 import { LogBlock } from "./log-block.ts";
 import { LogDirectory, LogOwner, type LogSetting } from "./log-directory.ts";
+import type { LogFiles } from "./log-files.ts";
+import { LogProgress } from "./log-progress.ts";
+import type { StateDirectory } from "./state-directory.ts";
 
 const LINE_BYTES = 1000;
 /** As much as a pipe holds. */
@@ -67,16 +70,6 @@ export class LogRoom {
     }
     return copied < 0 ? copied : at;
   }
-
-  /** Takes `length` bytes out of the pipe. The buffer is overwritten. */
-  take(from: Fd, length: number): void {
-    let left = length;
-    while (left > 0) {
-      const n = this.#kernel.read(from, this.buffer.subarray(0, Math.min(left, READ_BYTES)));
-      if (n <= 0) return;
-      left -= n;
-    }
-  }
 }
 
 /** Who owns a logger. */
@@ -97,8 +90,10 @@ export class InnerLog extends LogOwner {
   readonly #block: LogBlock = new LogBlock();
   readonly #cut: LineCut;
   #directory: LogDirectory | null = null;
-  /** So many bytes at the head of the pipe are the block the directory has. */
+  readonly #progress: LogProgress;
+  /** So many bytes of the block the directory has came from the pipe, and so many of them are out of it. */
   #given = 0;
+  #taken = 0;
   #advancing = false;
   #watched: Fd = -1;
   #paused = false;
@@ -107,15 +102,21 @@ export class InnerLog extends LogOwner {
   /** The service has ended: what is in the pipe is to be written, and then nothing more. */
   #draining = false;
 
-  /** `path`: the log directory. */
-  constructor(room: LogRoom, owner: InnerLogOwner, path: Uint8Array) {
+  /** `path`: the log directory; `state`: where what was done is recorded. */
+  constructor(room: LogRoom, owner: InnerLogOwner, path: Uint8Array, state: StateDirectory) {
     super();
     this.#reactor = room.setting.reactor;
     this.#owner = owner;
     this.#room = room;
     this.#path = path;
     this.#cut = new LineCut(room.setting.lineMax);
+    this.#progress = new LogProgress(this.#reactor.kernel, state);
     this.program = new LogProgram(this);
+  }
+
+  /** The pipe is the one a predecessor's record speaks of. */
+  resume(): void {
+    this.#progress.trusted = true;
   }
 
   begin(now: Instant): boolean {
@@ -204,10 +205,27 @@ export class InnerLog extends LogOwner {
     this.#advancing = true;
     const done = directory.advance(now);
     this.#advancing = false;
-    if (!done || this.#given === 0) return done;
-    this.#room.take(this.pipe, this.#given);
+    if (!done) return false;
+    this.filed(this.#given);
     this.#given = 0;
+    this.#taken = 0;
     return true;
+  }
+
+  override opened(files: LogFiles): void {
+    this.#progress.undo(files);
+  }
+
+  override writing(files: LogFiles): void {
+    this.#progress.begin(files);
+  }
+
+  /** Read to where they were copied to: what follows there may not be written yet. */
+  override filed(length: number): void {
+    const end = Math.min(length, this.#given);
+    if (end <= this.#taken) return;
+    this.#progress.take(this.pipe, this.#room.buffer.subarray(this.#taken, end), this.#block.bytes[end - 1]!);
+    this.#taken = end;
   }
 
   /** Whether there is a block to give. */
@@ -229,12 +247,14 @@ export class InnerLog extends LogOwner {
     if (length === 0) return false;
     const at = this.#reactor.kernel.wall();
     this.#block.set(buffer.subarray(0, length), at, at);
+    this.#block.borrowed = true;
     return true;
   }
 
   /** What is not done with must not stay in the buffer of all. */
   #keepBlock(): void {
-    if (this.#block.bytes.length > 0) this.#block.bytes = this.#block.bytes.slice();
+    if (this.#block.borrowed) this.#block.bytes = this.#block.bytes.slice();
+    this.#block.borrowed = false;
   }
 
   #leave(directory: LogDirectory, now: Instant): void {
@@ -256,6 +276,8 @@ export class InnerLog extends LogOwner {
   #end(now: Instant): void {
     this.#directory = null;
     this.#block.bytes = EMPTY;
+    this.#given = 0;
+    this.#taken = 0;
     this.#watch(false);
     this.#reactor.wakeAt(this, null);
     this.#owner.logEnded(now);

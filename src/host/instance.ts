@@ -8,17 +8,18 @@ import { errorText } from "../base/error-text.ts";
 import { after, earlier, type Fd, type Instant, instant, NO_PID, type Pid, pid } from "../base/units.ts";
 import { type Command, commandOf, letterOf } from "../core/control.ts";
 import { type Program, type Service, type ServiceEvent, STATUS_UNKNOWN, THROTTLE_MS } from "../core/service.ts";
-import { packTai64n, unpackTai64n } from "../formats/tai64n.ts";
-import { ENOENT, EPOLLIN, ESRCH, O_CLOEXEC, O_NONBLOCK, O_RDONLY, SIGKILL } from "../kernel/constants.ts";
-import { type Kernel, type Move, type Spawned, Stat } from "../kernel/kernel.ts";
+import { EPOLLIN, ESRCH, O_CLOEXEC, O_NONBLOCK, O_RDONLY, SIGKILL } from "../kernel/constants.ts";
+import type { Kernel, Move, Spawned } from "../kernel/kernel.ts";
 import { Part, type Reactor } from "../reactor.ts";
-import { adoptedStatus, correctStart, OWN_CHILD, openAdopted } from "./adopted-process.ts";
+import { AdoptedProcess, correctStart, NOBODY, OWN_CHILD, openAdopted, STILL_THERE } from "./adopted-process.ts";
 import type { InnerProgram } from "./inner-program.ts";
-import { hookSpawn, programSpawn, type Starting, whyNotStarted } from "./service-programs.ts";
+import { findHook, hasFinish, hookSpawn, programSpawn, type Starting, whyNotStarted } from "./service-programs.ts";
+import { Sparing } from "./sparing.ts";
 import { StateDirectory } from "./state-directory.ts";
+import { ToldState } from "./told-state.ts";
 
 /** What an instance needs of its owner. */
-export abstract class InstanceOwner extends Part {
+export abstract class InstanceOwner extends Sparing {
   /** The service directory. */
   abstract get serviceFd(): Fd;
   /** Descriptor moves for a program of the service or of the log. */
@@ -27,6 +28,8 @@ export abstract class InstanceOwner extends Part {
   abstract get starting(): Starting;
   /** There is a child more. */
   abstract forked(child: Pid): void;
+  /** Whether descriptors are scarce, of which `newest` was opened last. */
+  abstract isScarce(newest: Fd): boolean;
   abstract warn(text: string): void;
   /** A message of the class runit's children print before they exit 111. */
   abstract fatal(text: string): void;
@@ -34,24 +37,21 @@ export abstract class InstanceOwner extends Part {
   abstract settled(now: Instant): void;
 }
 
-/** State files that could not be written are tried again after this long. */
-const REWRITE_MS = 1000;
 /** Reads of the control FIFO in one turn of the loop, which others wait for meanwhile. */
 const CONTROL_READS = 64;
+/** What was taken over and got no descriptor, as these are scarce, is looked for this often. */
+const POLL_MS = 1000;
 
 export class Instance extends Part {
   readonly machine: Service;
   readonly files: StateDirectory;
+  readonly #told: ToldState;
   readonly #kernel: Kernel;
   readonly #reactor: Reactor;
   readonly #owner: InstanceOwner;
   #hookPid: Pid = NO_PID;
-  /** pidfd of a process taken over from a predecessor. */
-  #adoptedFd: Fd = -1;
-  /** State files are to be written again at this moment. */
-  #rewriteAt: Instant | null = null;
-  /** Why they could not be written, as it was last said. */
-  #told: string | null = null;
+  /** Taken over from a predecessor. */
+  #adopted: AdoptedProcess = NOBODY;
   /** A predecessor died between deciding to start a process and recording it. */
   #recheckRecord = false;
   #listening = true;
@@ -64,12 +64,13 @@ export class Instance extends Part {
     this.#reactor = reactor;
     this.#owner = owner;
     this.machine = machine;
-    this.files = new StateDirectory(reactor.kernel, machine.isLog ? "log/supervise" : "supervise");
+    this.files = new StateDirectory(reactor.kernel, machine.isLog ? "log/supervise" : "supervise", owner);
+    this.#told = new ToldState(reactor.kernel, machine, this.files);
   }
 
   /** State files could not be written and are tried again. */
   get retriesFiles(): boolean {
-    return this.#rewriteAt !== null;
+    return this.#told.rewriteAt !== null;
   }
 
   /**
@@ -83,12 +84,13 @@ export class Instance extends Part {
     if (!found) {
       record.clear();
       if (bootId.length > 0) record.bootId.set(bootId, 0);
-      this.#stamp();
+      this.#told.stamp();
     } else {
       const unknown = this.#takeOver(now);
       if (unknown !== 0) return `unable to look for process ${record.pid}: ${errorText(unknown)}`;
     }
     record.supervisor = this.#kernel.getpid();
+    this.#told.inner = this.inner !== null;
     this.#write(now);
     const watched = this.#reactor.watch(this.files.controlFd, EPOLLIN, this, false);
     return watched < 0 ? `unable to watch ${this.files.name}/control: ${errorText(-watched)}` : null;
@@ -109,8 +111,7 @@ export class Instance extends Part {
       this.drive({ kind: "hookEnded", handled: status === 0 }, now);
       return true;
     }
-    // What was taken over is nobody's child: its number may be that of a child of ours by now; simulate/found.
-    if (child !== this.machine.pid || child === NO_PID || this.#adoptedFd >= 0) return false;
+    if (child !== this.machine.pid || child === NO_PID || child === this.#adopted.pid) return false;
     this.#processEnded(status, now);
     return true;
   }
@@ -127,12 +128,13 @@ export class Instance extends Part {
   }
 
   override ready(fd: Fd, _events: number, now: Instant): void {
-    if (fd === this.#adoptedFd) this.#adoptedReady(now);
+    if (fd === this.#adopted.fd) this.#adoptedEnded(this.#adopted.end(this.#kernel), now);
     else if (fd === this.files.controlFd) this.#readControl(now);
   }
 
   override due(now: Instant): void {
-    if (this.#rewriteAt !== null && now >= this.#rewriteAt) this.#write(now);
+    if (this.#adopted.polled) this.#adoptedEnded(this.#adopted.glance(this.#kernel), now);
+    if (this.#told.rewriteAt !== null && now >= this.#told.rewriteAt) this.#write(now);
     this.drive({ kind: "due" }, now);
   }
 
@@ -145,7 +147,11 @@ export class Instance extends Part {
     return record.pid;
   }
 
-  /** One event through the machine, its actions carried out, their outcomes too. */
+  /**
+   * One event through the machine, its actions carried out, their outcomes too.
+   * The record tells a successor of each change before the next action; the
+   * files, which are for others to read, are written once, when all is done.
+   */
   drive(first: ServiceEvent, now: Instant): void {
     const events: ServiceEvent[] = [first];
     for (let i = 0; i < events.length; i++) {
@@ -161,21 +167,23 @@ export class Instance extends Part {
             this.#signal(action.signal, now);
             break;
           case "hook":
-            this.#startHook(action.command, events);
+            this.#startHook(action.command, events, now);
             break;
           case "killHook":
             if (this.#hookPid !== NO_PID) this.#kernel.kill(this.#hookPid, SIGKILL);
             break;
           case "status":
             // The start of run was stamped before there was a process.
-            if (action.stamp && this.machine.state !== "run") this.#stamp();
-            this.#write(now);
+            if (action.stamp && this.machine.state !== "run") this.#told.stamp();
+            this.#told.record();
             break;
         }
       }
     }
+    this.#show(now);
     this.#listen();
-    this.#reactor.wakeAt(this, earlier(this.machine.deadline(), this.#rewriteAt));
+    const poll = this.#adopted.polled ? after(now, POLL_MS) : null;
+    this.#reactor.wakeAt(this, earlier(poll, earlier(this.machine.deadline(), this.#told.rewriteAt)));
     this.#owner.settled(now);
   }
 
@@ -184,8 +192,7 @@ export class Instance extends Part {
     this.#reactor.wakeAt(this, null);
     this.#reactor.unwatch(this.files.controlFd);
     this.#closeAdopted();
-    // The last try: what the files say stays.
-    if (this.#rewriteAt !== null) this.files.writeFiles(this.machine, unpackTai64n(this.files.record.label, 0));
+    this.#told.end();
     this.files.close();
   }
 
@@ -220,24 +227,24 @@ export class Instance extends Part {
 
   /** 0; -ESRCH when the process is gone; another -errno when a second copy must not be risked. */
   #adoptProcess(process: number): number {
-    const fd = openAdopted(this.#kernel, pid(process), this.files.record.startedBootMs);
+    const { startedBootMs } = this.files.record;
+    const fd = openAdopted(this.#kernel, pid(process), startedBootMs);
     if (fd === OWN_CHILD) this.#owner.forked(pid(process));
     if (fd < 0 || fd === OWN_CHILD) return Math.min(fd, 0);
-    const watched = this.#reactor.watch(fd, EPOLLIN, this, false);
-    if (watched >= 0) this.#adoptedFd = fd;
-    else this.#kernel.close(fd);
+    const polled = this.#owner.isScarce(fd);
+    const watched = polled ? 0 : this.#reactor.watch(fd, EPOLLIN, this, false);
+    if (polled || watched < 0) this.#kernel.close(fd);
+    if (watched >= 0) this.#adopted = new AdoptedProcess(pid(process), polled ? -1 : fd, startedBootMs);
     return watched;
   }
 
-  #adoptedReady(now: Instant): void {
-    this.#processEnded(adoptedStatus(this.#kernel, this.#adoptedFd, this.machine.pid), now);
+  #adoptedEnded(status: number, now: Instant): void {
+    if (status !== STILL_THERE) this.#processEnded(status, now);
   }
 
   #closeAdopted(): void {
-    if (this.#adoptedFd < 0) return;
-    this.#reactor.unwatch(this.#adoptedFd);
-    this.#kernel.close(this.#adoptedFd);
-    this.#adoptedFd = -1;
+    this.#adopted.close(this.#reactor);
+    this.#adopted = NOBODY;
   }
 
   // ---- Processes ----
@@ -247,29 +254,31 @@ export class Instance extends Part {
     this.drive({ kind: "ended", status, hasFinish: this.machine.state === "run" && this.#hasFinish() }, now);
   }
 
-  /** compat: finish counts when it can be opened for reading, not when it may be executed. */
   #hasFinish(): boolean {
-    if (this.machine.isLog) return false;
-    const fd = this.#kernel.open(this.#owner.serviceFd, ascii("./finish"), O_RDONLY | O_NONBLOCK | O_CLOEXEC, 0);
-    if (fd < 0) return false;
-    this.#kernel.close(fd);
-    return true;
+    return !this.machine.isLog && hasFinish(this.#kernel, this.#owner.serviceFd);
   }
 
   #signal(signal: number, now: Instant): void {
     if (this.inner !== null) this.inner.signal(signal, now);
-    else if (this.#adoptedFd >= 0) this.#kernel.pidfdKill(this.#adoptedFd, signal);
+    else if (this.#adopted !== NOBODY) this.#adopted.signal(this.#kernel, signal);
     else if (this.machine.pid !== NO_PID) this.#kernel.kill(this.machine.pid, signal);
   }
 
   #start(program: Program, events: ServiceEvent[]): void {
     if (this.#recheckRecord && this.#foundAfterAll(events)) return;
+    const lost = this.files.lost;
+    if (lost !== 0) {
+      // Nothing is started that a successor would not find; simulate/found: "few descriptors".
+      this.#owner.warn(`unable to open ${this.files.name}, sleeping: ${errorText(lost)}`);
+      events.push({ kind: "startFailed" });
+      return;
+    }
     const record = this.files.record;
     record.state = program === "run" ? 1 : 2;
     record.pid = 0;
     record.startedBootMs = this.#kernel.bootTimeMs();
     record.lastStatus = this.machine.lastStatus;
-    if (program === "run") this.#stamp();
+    if (program === "run") this.#told.stamp();
     this.files.writeRecord();
     const spawned = this.#spawn(program);
     if (spawned === null || spawned.pid < 0) {
@@ -291,7 +300,7 @@ export class Instance extends Part {
 
   /** Shown as our own process; a successor finds none in the record. */
   #startInner(inner: InnerProgram, events: ServiceEvent[], now: Instant): void {
-    this.#stamp();
+    this.#told.stamp();
     if (inner.begin(now)) events.push({ kind: "started", pid: this.#kernel.getpid() });
     else events.push({ kind: "startFailed" });
   }
@@ -318,12 +327,10 @@ export class Instance extends Part {
   #spawn(program: Program): Spawned | null {
     const isLog = this.machine.isLog;
     let dir = this.#owner.serviceFd;
-    if (isLog) {
-      dir = this.#kernel.open(dir, ascii("log"), O_RDONLY | O_NONBLOCK | O_CLOEXEC, 0);
-      if (dir < 0) {
-        this.#owner.fatal(`unable to change directory to ./log: ${errorText(-dir)}`);
-        return null;
-      }
+    if (isLog) dir = this.#kernel.open(dir, ascii("log"), O_RDONLY | O_NONBLOCK | O_CLOEXEC, 0);
+    if (dir < 0) {
+      this.#owner.fatal(`unable to change directory to ${isLog ? "./log" : "."}: ${errorText(-dir)}`);
+      return null;
     }
     const spawned = this.#kernel.spawn(
       programSpawn(dir, program, this.machine.lastStatus, this.#owner.moves(isLog), this.#owner.starting, this.files.recordFd),
@@ -332,16 +339,16 @@ export class Instance extends Part {
     return spawned;
   }
 
-  #startHook(command: Command, events: ServiceEvent[]): void {
+  #startHook(command: Command, events: ServiceEvent[], now: Instant): void {
     const path = ascii(`control/${letterOf(command)}`);
-    const stat = new Stat();
-    const found = this.#kernel.stat(this.#owner.serviceFd, path, 0, stat);
-    if (found < 0 && found !== -ENOENT) this.#owner.warn(`unable to stat control/${letterOf(command)}: ${errorText(-found)}`);
-    // compat: the owner's execute bit decides; service.test and blackbox/runsv-hooks
-    if (found < 0 || !stat.ownerMayExecute()) {
+    const found = findHook(this.#kernel, this.#owner.serviceFd, path);
+    if (found < 0) this.#owner.warn(`unable to stat control/${letterOf(command)}: ${errorText(-found)}`);
+    if (found <= 0) {
       events.push({ kind: "hookEnded", handled: false });
       return;
     }
+    // It may ask how the service is.
+    this.#show(now);
     const spawned = this.#kernel.spawn(hookSpawn(this.#owner.serviceFd, path, this.#owner.moves(false), this.#owner.starting));
     if (spawned.pid < 0) {
       this.#owner.warn(`unable to fork for control/${letterOf(command)}: ${errorText(-spawned.pid)}`);
@@ -354,24 +361,16 @@ export class Instance extends Part {
     this.#owner.forked(this.#hookPid);
   }
 
-  // ---- State ----
-
-  /** The last transition is now, on the wall clock for the label and on the boot clock for ages. */
-  #stamp(): void {
-    const record = this.files.record;
-    packTai64n(record.label, 0, this.#kernel.wall());
-    record.sinceBootMs = this.#kernel.bootTimeMs();
-  }
+  // ---- State and control ----
 
   #write(now: Instant): void {
-    const m = this.machine;
-    this.files.fillRecord(m, this.inner === null);
-    const recorded = this.files.writeRecord();
-    const problem = this.files.writeFiles(m, unpackTai64n(this.files.record.label, 0));
-    this.#rewriteAt = (problem === null && recorded) || this.files.removed ? null : instant(now + REWRITE_MS);
-    // Told once, not each second: compat: doc/differences.md, runsv-rewrite.
-    if (problem !== null && problem !== this.#told) this.#owner.warn(problem);
-    this.#told = problem;
+    this.#told.record();
+    this.#show(now);
+  }
+
+  #show(now: Instant): void {
+    const warning = this.#told.show(now);
+    if (warning !== null) this.#owner.warn(warning);
   }
 
   /** As many bytes as the machine takes in, for the time of a turn: what it cannot take stays in the FIFO. */

@@ -7,6 +7,8 @@ import { zoneOffset } from "../kernel/zone.ts";
 
 export class LogBlock {
   bytes: Uint8Array = EMPTY;
+  /** The bytes lie where others will write when the turn is over. */
+  borrowed = false;
   /** Counts blocks: a directory makes its heads once for each. */
   serial = 0;
   /** When the first line began to come, and when the others did. */

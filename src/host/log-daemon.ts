@@ -41,14 +41,16 @@ export class LogDaemon extends LogOwner {
   #advancing = false;
   #terminated = false;
 
-  constructor(reactor: Reactor, request: LogRequest, inputFd: Fd, signalFd: Fd) {
+  /** `kept`: see LogInput.takeOver. */
+  constructor(reactor: Reactor, request: LogRequest, inputFd: Fd, signalFd: Fd, kept: Uint8Array) {
     super();
     this.#reactor = reactor;
     this.#kernel = reactor.kernel;
     this.#verbose = request.verbose;
     this.#inputFd = inputFd;
     this.#signalFd = signalFd;
-    this.#input = new LogInput(this.#kernel, inputFd, this.#block, request.lineMax, request.replacement);
+    this.#input = new LogInput(this.#kernel, inputFd, this.#block, request.lineMax, request.replacement, signalFd);
+    this.#input.takeOver(kept);
     const batch = new Batch(BATCH_BYTES);
     const { stamp, verbose, lineMax } = request;
     for (let i = 0; i < request.paths.length; i++) {

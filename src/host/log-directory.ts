@@ -10,8 +10,8 @@
 import { basename, EMPTY, text } from "../base/bytes.ts";
 import { after, type Fd, type Instant, type Pid } from "../base/units.ts";
 import { type Batch, NEWLINE, RecordStream } from "../core/log-line.ts";
-import { Selection } from "../core/log-pattern.ts";
 import { compareNames, rotatedSuffix, SizeRule, SUFFIX_U } from "../core/log-rotation.ts";
+import { Selection } from "../core/log-selection.ts";
 import { LogConfig, parseConfig } from "../formats/svlogd-config.ts";
 import type { StampKind } from "../formats/timestamp.ts";
 import type { Kernel } from "../kernel/kernel.ts";
@@ -40,6 +40,12 @@ export abstract class LogOwner extends Part {
   abstract moved(now: Instant): void;
   /** A processor was started, whose end `LogDirectory.reaped` is to be told of. */
   forked(_child: Pid): void {}
+  /** A directory is open and locked, its `current` not yet looked at. */
+  opened(_files: LogFiles): void {}
+  /** Records of the block are about to be written to `current`. */
+  writing(_files: LogFiles): void {}
+  /** The records of the first `length` bytes of the block are in `current`, which is now to be rotated. */
+  filed(_length: number): void {}
 }
 
 /** A processor whose directory is no more written to, and its files. */
@@ -95,6 +101,7 @@ export class LogDirectory extends LogHome {
       warnOf(this.#kernel, problem.what, this.#name, problem.errno);
       return;
     }
+    this.#owner.opened(files);
     this.#processor = this.#newProcessor();
     this.#readConfig(now);
     this.usable = this.#writer.beginCurrent();
@@ -217,8 +224,9 @@ export class LogDirectory extends LogHome {
     const block = this.#block;
     const stream = this.#stream;
     if (block === null || stream.finished(block.bytes)) return false;
+    this.#owner.writing(this.#writer.files);
     if (this.#plain && stream.passesBytes) {
-      this.#formatPlain(block.bytes);
+      this.#formatPlain(block);
       return true;
     }
     if (this.#serial !== block.serial) this.#makeHeads(block);
@@ -231,12 +239,13 @@ export class LogDirectory extends LogHome {
   }
 
   /** Up to the end of the block, or the line end at which `current` is to be rotated. */
-  #formatPlain(b: Uint8Array): void {
+  #formatPlain(block: LogBlock): void {
+    const b = block.bytes;
     const stream = this.#stream;
     const until = this.#writer.rule.untilLineEndCounts(this.#writer.files.size);
     const newline = stream.at + until > b.length ? -1 : findByte(b, stream.at + Math.max(until - 1, 0), NEWLINE);
     const end = newline < 0 ? b.length : newline + 1;
-    this.#writer.put(b.subarray(stream.at, end), false);
+    this.#writer.put(b.subarray(stream.at, end), block.borrowed);
     stream.at = end;
     stream.selected = true;
     stream.open = b[end - 1]! !== NEWLINE;
@@ -285,6 +294,7 @@ export class LogDirectory extends LogHome {
   }
 
   override rotating(now: Instant): void {
+    if (this.#block !== null && this.#writer.empty) this.#owner.filed(this.#stream.at);
     this.#rearmAge(now);
   }
 

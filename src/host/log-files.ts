@@ -2,6 +2,7 @@
 import { ascii, concat, EMPTY } from "../base/bytes.ts";
 import type { Fd } from "../base/units.ts";
 import { Inventory, ROTATED_BYTES, withSuffix } from "../core/log-rotation.ts";
+import type { LogPlace } from "../formats/log-progress.ts";
 import { putLabel } from "../formats/tai64n.ts";
 import {
   AT_FDCWD,
@@ -59,6 +60,9 @@ export class LogFiles {
   fd: Fd = -1;
   /** Bytes in `current`. */
   size = 0;
+  /** Which file `current` is. */
+  #device = 0;
+  #inode = 0;
   /** The name `current` was last given. */
   rotated: Uint8Array = EMPTY;
   current: Fd = -1;
@@ -133,7 +137,25 @@ export class LogFiles {
     this.current = fd;
     const stat = new Stat();
     this.size = k.fstat(fd, stat) < 0 ? 0 : stat.size;
+    this.#device = stat.dev;
+    this.#inode = stat.ino;
     return 0;
+  }
+
+  /** Where the next byte goes. */
+  get place(): LogPlace {
+    return { device: this.#device, inode: this.#inode, size: this.size };
+  }
+
+  /** Cuts `current` down to `place`, if that is in this file. */
+  cutCurrent(place: LogPlace): void {
+    const k = this.#kernel;
+    const fd = k.open(this.fd, CURRENT, O_WRONLY | O_NONBLOCK | O_CLOEXEC, 0);
+    if (fd < 0) return;
+    const stat = new Stat();
+    const same = k.fstat(fd, stat) >= 0 && stat.dev === place.device && stat.ino === place.inode;
+    if (same && stat.size > place.size) k.truncate(fd, place.size);
+    k.close(fd);
   }
 
   sync(): number {

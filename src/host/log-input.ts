@@ -15,6 +15,7 @@ import { LineCut, NEWLINE, type Replacement } from "../core/log-line.ts";
 import { EAGAIN, EINTR } from "../kernel/constants.ts";
 import type { Kernel, WallTime } from "../kernel/kernel.ts";
 import { copyBytes } from "../kernel/memory.ts";
+import { saveOnCrash } from "../kernel/self.ts";
 import type { LogBlock } from "./log-block.ts";
 import { warn } from "./log-message.ts";
 
@@ -30,6 +31,8 @@ export class LogInput {
   readonly #cut: LineCut;
   readonly #replacement: Replacement | null;
   readonly #buffer: Uint8Array;
+  /** A trap hands the kept bytes on as this descriptor. */
+  readonly #handover: Fd;
   /** Bytes in the buffer, and how many of them are in the block. */
   #filled = 0;
   #given = 0;
@@ -38,14 +41,28 @@ export class LogInput {
   /** TERM came in the middle of a line. */
   #toLineEnd = false;
 
-  /** Blocks read from `fd` appear in `block`. */
-  constructor(kernel: Kernel, fd: Fd, block: LogBlock, lineMax: number, replacement: Replacement | null) {
+  /** Blocks read from `fd` appear in `block`; see `saveOnCrash` for `handover`. */
+  constructor(kernel: Kernel, fd: Fd, block: LogBlock, lineMax: number, replacement: Replacement | null, handover: Fd) {
     this.#kernel = kernel;
     this.#fd = fd;
     this.#block = block;
     this.#cut = new LineCut(lineMax);
     this.#replacement = replacement;
     this.#buffer = new Uint8Array(lineMax + READ_BYTES);
+    this.#handover = handover;
+  }
+
+  /** `kept`: what the image before this one had read and in no block when it met a trap. */
+  takeOver(kept: Uint8Array): void {
+    this.#filled = Math.min(kept.length, this.#buffer.length - READ_BYTES);
+    this.#buffer.set(kept.subarray(0, this.#filled), 0);
+    this.#keptAt = this.#kernel.wall();
+    this.#save();
+  }
+
+  /** All that is read and in no block. */
+  #save(): void {
+    saveOnCrash(this.#buffer.subarray(this.#given, this.#filled), this.#handover);
   }
 
   get #midLine(): boolean {
@@ -66,6 +83,7 @@ export class LogInput {
     this.#filled += n;
     this.#given = this.#cut.take(this.#buffer.subarray(0, this.#filled));
     this.#keptAt = this.#given > 0 ? at : first;
+    this.#save();
     if (this.#toLineEnd && this.#buffer[this.#filled - 1]! === NEWLINE) this.ended = true;
     return this.#give(first, at, inRest);
   }
@@ -82,6 +100,7 @@ export class LogInput {
     copyBytes(this.#buffer, 0, this.#buffer, this.#given, this.#filled - this.#given);
     this.#filled -= this.#given;
     this.#given = 0;
+    this.#save();
   }
 
   /** A last line without a newline gets one. */
@@ -92,6 +111,7 @@ export class LogInput {
     this.#buffer[this.#filled] = NEWLINE;
     this.#filled++;
     this.#given = this.#filled;
+    this.#save();
     this.#cut.inRest = false;
     return this.#give(this.#keptAt, this.#keptAt, inRest);
   }

@@ -5,6 +5,7 @@
  * right one is told by its inode, which is written down in log/supervise/adopt.
  */
 import { ascii, concat, EMPTY } from "../base/bytes.ts";
+import { errorText } from "../base/error-text.ts";
 import type { Fd } from "../base/units.ts";
 import type { ScanEntry } from "../core/scan.ts";
 import { ADOPT_BYTES, AdoptRecord } from "../formats/adopt.ts";
@@ -12,6 +13,7 @@ import {
   AT_FDCWD,
   EAGAIN,
   EINTR,
+  EIO,
   EMFILE,
   ENFILE,
   ENOENT,
@@ -31,6 +33,21 @@ const ADOPT = ascii("supervise/adopt");
 /** Whether an error is one that a later try may not meet. */
 export function passes(error: number): boolean {
   return error === -EMFILE || error === -ENFILE || error === -ENOMEM || error === -EINTR || error === -EAGAIN;
+}
+
+/** Whether a service directory has a log service, and a warning to be told; errno other than 0: nobody can tell. */
+export type LogLook = { readonly errno: number; readonly found: boolean; readonly warning: string | null };
+
+export function lookForLog(kernel: Kernel, service: Fd): LogLook {
+  const stat = new Stat();
+  const r = kernel.stat(service, ascii("log"), 0, stat);
+  // compat: doc/differences.md, runsv-log-unknown
+  if (r === -EIO || r === -ENOMEM) return { errno: -r, found: false, warning: null };
+  if (r === -ENOENT) return { errno: 0, found: false, warning: null };
+  // compat: two colons.
+  if (r < 0) return { errno: 0, found: false, warning: `unable to stat() ./log: : ${errorText(-r)}` };
+  const found = stat.isDirectory();
+  return { errno: 0, found, warning: found ? null : "./log: not a directory." };
 }
 
 /** The inode of the pipe behind a descriptor; 0: it is none. */

@@ -61,6 +61,11 @@ export class LogWriter extends Part {
     this.#borrowed = borrowed;
   }
 
+  /** All that was put is written. */
+  get empty(): boolean {
+    return this.#written >= this.#pending.length;
+  }
+
   /** Writes and changes files as far as it goes; true when empty. */
   advance(now: Instant): boolean {
     while (!this.#paused) {

@@ -27,6 +27,10 @@ export class StateDirectories {
   #paths: Uint8Array[] = [];
   /** By UPKEEP_STATE. */
   given = false;
+  /** The process is done before anybody makes another: which ones are there is looked up once. */
+  brief = false;
+  #there: Uint8Array[] = [];
+  #looked = false;
 
   /** From the environment of this process. */
   find(): void {
@@ -45,6 +49,19 @@ export class StateDirectories {
 
   get paths(): readonly Uint8Array[] {
     return this.#paths;
+  }
+
+  /** Those in which a mirror can be found. */
+  there(kernel: Kernel): readonly Uint8Array[] {
+    if (this.#looked && this.brief) return this.#there;
+    const stat = new Stat();
+    const there: Uint8Array[] = [];
+    for (let i = 0; i < this.#paths.length; i++) {
+      if (kernel.stat(AT_FDCWD, this.#paths[i]!, 0, stat) >= 0) there.push(this.#paths[i]!);
+    }
+    this.#there = there;
+    this.#looked = true;
+    return there;
   }
 }
 
@@ -97,19 +114,15 @@ export function makeMirror(kernel: Kernel, service: Fd): Fd {
 
 /** The mirror of a service directory (ends with a slash; `supervise` is in it), where there is one; else null. */
 export function findMirror(kernel: Kernel, base: Fd, service: Uint8Array): Uint8Array | null {
+  const states = stateDirectories.there(kernel);
+  if (states.length === 0) return null;
+  const fd = kernel.open(base, service, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+  if (fd < 0) return null;
+  const own = place(kernel, fd);
+  kernel.close(fd);
   const stat = new Stat();
-  let own: Uint8Array | null = null;
-  for (let i = 0; i < stateDirectories.paths.length; i++) {
-    const state = stateDirectories.paths[i]!;
-    if (kernel.stat(AT_FDCWD, state, 0, stat) < 0) continue;
-    if (own === null) {
-      const fd = kernel.open(base, service, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
-      if (fd < 0) return null;
-      own = place(kernel, fd);
-      kernel.close(fd);
-      if (own === null) return null;
-    }
-    const path = concat([state, own, ascii("/")]);
+  for (let i = 0; own !== null && i < states.length; i++) {
+    const path = concat([states[i]!, own, ascii("/")]);
     if (kernel.stat(AT_FDCWD, concat([path, SUPERVISE]), 0, stat) >= 0) return path;
   }
   return null;

@@ -4,18 +4,15 @@
  * under the same pid and picks its state up from disk and from the descriptors
  * it kept. And the test-only switch that provokes such a trap.
  */
-import { ascii, concat, indexOf, parseDecimal, split, startsWith, text } from "../base/bytes.ts";
+import { text } from "../base/bytes.ts";
 import type { Fd } from "../base/units.ts";
+import { packRecovered, parseRecovered } from "../formats/recovered-word.ts";
 import { SIGUSR2 } from "../kernel/constants.ts";
-import { environmentValue, keepOnCrash, recoverWith } from "../kernel/self.ts";
-
-const COMMA = 44;
+import { environmentValue, inheritedMask, keepInstead, keepOnCrash, recoverWith } from "../kernel/self.ts";
 
 /** The word that hands numbers, mostly descriptors (-1: none), to the next image of this process. */
 export function recoveredWord(numbers: readonly number[]): Uint8Array {
-  let list = "";
-  for (let i = 0; i < numbers.length; i++) list += i === 0 ? `${numbers[i]!}` : `,${numbers[i]!}`;
-  return concat([ascii("--recovered="), ascii(list)]);
+  return packRecovered({ numbers, mask: [inheritedMask(false), inheritedMask(true)] });
 }
 
 /** `argv` (with a `recoveredWord`) replaces the process when it traps; the descriptors stay open. */
@@ -24,16 +21,13 @@ export function installRecovery(argv: readonly Uint8Array[], kept: readonly Fd[]
   recoverWith(argv, program);
 }
 
-/** The numbers a `--recovered=` word hands over (-1: none), or null when the word is another. */
-export function recoveredNumbers(word: Uint8Array): number[] | null {
-  if (!startsWith(word, ascii("--recovered="))) return null;
-  const numbers: number[] = [];
-  const items = split(word.subarray(indexOf(word, 61, 0) + 1), COMMA);
-  for (let i = 0; i < items.length; i++) {
-    const d = parseDecimal(items[i]!);
-    numbers.push(d.digits > 0 ? d.value : -1);
-  }
-  return numbers;
+/** The numbers a `--recovered=` word hands over, or null when the word is another. What it says of signals is done. */
+export function recoveredNumbers(word: Uint8Array): readonly number[] | null {
+  const recovered = parseRecovered(word);
+  if (recovered === null) return null;
+  const mask = recovered.mask;
+  if (mask.length === 2) keepInstead(Math.max(0, mask[0]!), Math.max(0, mask[1]!));
+  return recovered.numbers;
 }
 
 /** Test only: with UPKEEP_TEST_TRAP set, SIGUSR2 provokes the trap it names. Otherwise no signal does. */

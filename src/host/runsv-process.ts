@@ -11,6 +11,7 @@ import { installRecovery, provokeTrap, recoveredWord, trapSignals } from "./reco
 import { RUNSV_SIGNALS } from "./service-programs.ts";
 import { openDirectory } from "./state-directory.ts";
 import { type Inherited, Supervisor } from "./supervisor.ts";
+import { SupervisorHome } from "./supervisor-home.ts";
 
 /** Signals of the one supervisor: children that ended, and TERM, which is the command `x`. */
 class RunsvSignals extends Part {
@@ -82,7 +83,8 @@ export class RunsvProcess {
       complain(kernel, `runsv ${shown}: fatal: unable to create selfpipe: ${errorText(errno)}\n`);
       return null;
     }
-    const supervisor = new Supervisor(reactor, name, service, null);
+    const supervisor = new Supervisor(reactor, name, new SupervisorHome());
+    supervisor.enter(service);
     const now = kernel.now();
     const problem = supervisor.open(inherited, now);
     if (problem !== null) {

@@ -8,7 +8,7 @@ import { errorText } from "../base/error-text.ts";
 import type { Fd } from "../base/units.ts";
 import type { ScanEntry } from "../core/scan.ts";
 import { AT_FDCWD, ENOENT, SIGCHLD, SIGHUP, SIGTERM } from "../kernel/constants.ts";
-import { type Kernel, type Move, SPAWN_KEEP_MASK, SPAWN_SETSID, Stat } from "../kernel/kernel.ts";
+import { type Kernel, type Move, NO_MOVES, SPAWN_KEEP_MASK, SPAWN_SETSID, Stat } from "../kernel/kernel.ts";
 import { forgetParent } from "../kernel/native.ts";
 import {
   closeAllBut,
@@ -19,12 +19,12 @@ import {
   setTitle,
 } from "../kernel/self.ts";
 import { findReadEnd, keepLogPipe } from "./log-pipe.ts";
+import type { Nursery } from "./nursery.ts";
 import { superviseService } from "./runsv-process.ts";
 import { RunsvStarter } from "./scanner.ts";
 
 const NUL = new Uint8Array(1);
 const COLON = 58;
-const NO_MOVES: readonly Move[] = [];
 
 /** Signals whose action is the default one in a runsv; all others are inherited. */
 const RESTORED: readonly number[] = [SIGCHLD, SIGHUP, SIGTERM];
@@ -39,15 +39,6 @@ export function findProgram(kernel: Kernel, name: Uint8Array): Uint8Array {
     if (kernel.stat(AT_FDCWD, file, 0, stat) >= 0 && stat.isRegular() && (stat.mode & 0o111) !== 0) return file;
   }
   return EMPTY;
-}
-
-/** What else a forked runsv is to find in place, when its parent is more than runsvdir. */
-export abstract class Nursery {
-  /** Where the child's standard output and error are to go; < 0: where ours do. The write ends are closed afterwards. */
-  abstract outputs(entry: ScanEntry): Move[];
-  /** Where the child says that an essential service is down for good. */
-  abstract get notice(): Fd;
-  abstract forget(entry: ScanEntry): void;
 }
 
 export class NativeRunsvStarter extends RunsvStarter {

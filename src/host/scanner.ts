@@ -11,6 +11,8 @@ import { ADOPT_BYTES, AdoptRecord } from "../formats/adopt.ts";
 import {
   AT_FDCWD,
   ELOOP,
+  EMFILE,
+  ENFILE,
   ENOENT,
   ENOTDIR,
   EPERM,
@@ -58,8 +60,13 @@ export abstract class RunsvStarter {
     return false;
   }
 
-  /** The end of a child of a hosted supervisor. */
-  reaped(_child: number, _status: number, _now: Instant): void {}
+  /** All are told to exit, and it stays so whatever else the hosted ones are told. */
+  end(): void {}
+
+  /** The end of a child: whether it was a hosted supervisor's. */
+  reaped(_child: number, _status: number, _now: Instant): boolean {
+    return false;
+  }
 
   /** The number of a hosted supervisor that has ended since the last question; 0: there is none. */
   nextEnded(): number {
@@ -87,6 +94,8 @@ export class Scanner extends Part {
   readonly #output: ScanOutput;
   readonly #path: Uint8Array;
   readonly #watch: DirectoryWatch;
+  /** The last start failed for want of descriptors, which was told. */
+  #full = false;
   /** Where it could not be had it is asked for again; simulate/found. */
   #bootId: BootId;
   #lookAt: Instant = instant(0);
@@ -124,6 +133,7 @@ export class Scanner extends Part {
 
   /** Tells every runsv to exit; none is started any more. */
   stopAll(now: Instant): void {
+    this.#starter.end();
     this.#perform(this.scan.stopAll(), now);
   }
 
@@ -135,9 +145,12 @@ export class Scanner extends Part {
     return true;
   }
 
-  /** Deals with hosted supervisors that have ended. */
-  settleHosted(now: Instant): void {
-    for (let ended = this.#starter.nextEnded(); ended > 0; ended = this.#starter.nextEnded()) this.reaped(ended, now);
+  /** Deals with hosted supervisors that have ended; whether there were any. */
+  settleHosted(now: Instant): boolean {
+    let any = false;
+    for (let ended = this.#starter.nextEnded(); ended > 0; ended = this.#starter.nextEnded())
+      any = this.reaped(ended, now) || any;
+    return any;
   }
 
   override ready(fd: Fd, _events: number, now: Instant): void {
@@ -269,13 +282,16 @@ export class Scanner extends Part {
 
   /** `dir` may be -errno: then nothing can be started, and what was to be is tried again. */
   #performIn(actions: readonly ScanAction[], dir: Fd, now: Instant): void {
+    let full = false;
     for (let i = 0; i < actions.length; i++) {
       const action = actions[i]!;
       const entry = action.entry;
       switch (action.act) {
         case "start":
-          if (dir < 0) this.scan.startFailed(entry, now);
+          // Where descriptors are wanted, the first one tries for all.
+          if (dir < 0 || full) this.scan.startFailed(entry, now);
           else this.#start(entry, dir, now);
+          full = this.#full;
           break;
         case "stop":
           if (this.#starter.stop(entry)) break;
@@ -312,16 +328,22 @@ export class Scanner extends Part {
       return;
     }
     if (living < 0) {
-      this.#output.warn(`unable to look for the runsv of ${text(entry.name)}: ${errorText(-living)}`);
-      this.scan.startFailed(entry, now);
+      this.#failed(`unable to look for the runsv of ${text(entry.name)}`, -living, entry, now);
       return;
     }
     const r = this.#starter.start(entry, dir, id);
-    if (r > 0) this.scan.started(entry, pid(r), now);
+    if (r <= 0) this.#failed(`unable to fork for ${text(entry.name)}`, -r, entry, now);
     else {
-      this.#output.warn(`unable to fork for ${text(entry.name)}: ${errorText(-r)}`);
-      this.scan.startFailed(entry, now);
+      this.#full = false;
+      this.scan.started(entry, pid(r), now);
     }
+  }
+
+  #failed(what: string, errno: number, entry: ScanEntry, now: Instant): void {
+    const full = errno === EMFILE || errno === ENFILE;
+    if (!full || !this.#full) this.#output.warn(`${what}: ${errorText(errno)}`);
+    this.#full = full;
+    this.scan.startFailed(entry, now);
   }
 
   #isThere(entry: ScanEntry, dir: Fd): boolean {

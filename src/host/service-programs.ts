@@ -4,8 +4,17 @@ import { errorText } from "../base/error-text.ts";
 import type { Fd } from "../base/units.ts";
 import { finishArguments, type Program } from "../core/service.ts";
 import { ADOPT_PID_AT } from "../formats/adopt.ts";
-import { SIGCHLD, SIGPIPE, SIGTERM } from "../kernel/constants.ts";
-import { type Move, SPAWN_KEEP_MASK, type Spawn, type Spawned, STEP_CHDIR, STEP_SETUP } from "../kernel/kernel.ts";
+import { ENOENT, O_CLOEXEC, O_NONBLOCK, O_RDONLY, SIGCHLD, SIGPIPE, SIGTERM } from "../kernel/constants.ts";
+import {
+  type Kernel,
+  type Move,
+  SPAWN_KEEP_MASK,
+  type Spawn,
+  type Spawned,
+  STEP_CHDIR,
+  STEP_SETUP,
+  Stat,
+} from "../kernel/kernel.ts";
 
 /** Signals runsv blocks. */
 export const RUNSV_SIGNALS: readonly number[] = [SIGCHLD, SIGTERM, SIGPIPE];
@@ -47,6 +56,23 @@ export function programSpawn(
   if (program === "run") return spawnIn(dir, [ascii("./run")], moves, how, recordFd);
   const args = finishArguments(lastStatus);
   return spawnIn(dir, [ascii("./finish"), ascii(args.code), ascii(args.signal)], moves, how, recordFd);
+}
+
+/** compat: finish counts when it can be opened for reading, not when it may be executed. */
+export function hasFinish(kernel: Kernel, service: Fd): boolean {
+  const fd = kernel.open(service, ascii("./finish"), O_RDONLY | O_NONBLOCK | O_CLOEXEC, 0);
+  if (fd < 0) return false;
+  kernel.close(fd);
+  return true;
+}
+
+/** Whether there is a control script: 1, 0, or -errno when that cannot be told. */
+export function findHook(kernel: Kernel, service: Fd, path: Uint8Array): number {
+  const stat = new Stat();
+  const found = kernel.stat(service, path, 0, stat);
+  if (found < 0) return found === -ENOENT ? 0 : found;
+  // compat: the owner's execute bit decides; service.test and blackbox/runsv-hooks
+  return stat.ownerMayExecute() ? 1 : 0;
 }
 
 /** A control script. */

@@ -14,6 +14,7 @@ import type { Fd } from "../base/units.ts";
 import type { Service } from "../core/service.ts";
 import { ADOPT_BYTES, AdoptRecord } from "../formats/adopt.ts";
 import { packStatus } from "../formats/status.ts";
+import { unpackTai64n } from "../formats/tai64n.ts";
 import {
   EACCES,
   EINTR,
@@ -35,9 +36,10 @@ import {
   O_TRUNC,
   O_WRONLY,
 } from "../kernel/constants.ts";
-import { type Kernel, Stat, type WallTime } from "../kernel/kernel.ts";
+import { type Kernel, Stat } from "../kernel/kernel.ts";
 import { readAdopt } from "./adopt-file.ts";
 import { makeMirror } from "./mirror.ts";
+import { holdWithoutDescriptor, isChild, joinFifos, openAround, type Sparing } from "./sparing.ts";
 
 /** Longest target of a `supervise` link that is followed to make the directory. */
 const LINK_BYTES_MAX = 255;
@@ -46,6 +48,13 @@ const READ_NONBLOCK = O_RDONLY | O_NONBLOCK | O_CLOEXEC;
 /** Whether an error says that nothing may be written there, rather than that something went wrong. */
 function isRefusal(errno: number): boolean {
   return errno === EROFS || errno === EACCES || errno === EPERM;
+}
+
+/** All that stat tells, as a number: state 0 to 2, paused, got TERM, and what is wanted. */
+function statCode(s: Service): number {
+  const state = s.state === "down" ? 0 : s.state === "run" ? 1 : 2;
+  const want = s.want === "up" ? 0 : s.want === "exit" ? 1 : 2;
+  return state + (s.paused ? 4 : 0) + (s.gotTerm ? 8 : 0) + want * 16;
 }
 
 /** What stat says: state, then paused, got TERM, and what is wanted if it is not the state. */
@@ -64,21 +73,35 @@ export class StateDirectory {
   /** The record is another user's, and was not believed. */
   foreignRecord = false;
   readonly #kernel: Kernel;
+  readonly #keeper: Sparing;
   /** "supervise" or "log/supervise", for messages. */
   readonly name: string;
+  /** -1: it is put away, or not open yet. */
   #dir: Fd = -1;
+  /** Why it could not be opened again; 0: it could. */
+  #lost = 0;
+  /** What holds the lock in place of `lockFd`; 0: nothing. */
+  #mapping = 0;
   #okFd: Fd = -1;
   #recordFd: Fd = -1;
+  /** What is in the files; -1: nobody knows. */
   #pidWritten = -1;
+  #statWritten = -1;
+  #statusWritten = -1;
+  /** The label is another than the one in status. */
+  stamped = true;
   /** The last attempt failed because nothing may be written there. */
   #refused = false;
 
-  constructor(kernel: Kernel, name: string) {
+  /** `keeper`: asked to open the directory again where it was put away. */
+  constructor(kernel: Kernel, name: string, keeper: Sparing) {
     this.#kernel = kernel;
+    this.#keeper = keeper;
     this.name = name;
   }
 
   get recordFd(): Fd {
+    this.#rouse();
     return this.#recordFd;
   }
 
@@ -113,7 +136,7 @@ export class StateDirectory {
       this.lockFd = inherited;
       return null;
     }
-    this.lockFd = k.open(this.#dir, ascii("lock"), O_WRONLY | O_NONBLOCK | O_APPEND | O_CREAT | O_CLOEXEC, 0o600);
+    this.lockFd = k.open(this.#dir, ascii("lock"), O_RDWR | O_NONBLOCK | O_APPEND | O_CREAT | O_CLOEXEC, 0o600);
     this.#refused = this.lockFd < 0 && isRefusal(-this.lockFd);
     if (this.lockFd < 0) return this.#unable("open", "/lock", -this.lockFd);
     const locked = k.flock(this.lockFd, LOCK_EX | LOCK_NB);
@@ -139,13 +162,15 @@ export class StateDirectory {
 
   /** The directory was removed: nobody can read what would be written. */
   get removed(): boolean {
+    this.#rouse();
     const stat = new Stat();
-    return this.#kernel.fstat(this.#dir, stat) >= 0 && stat.nlink === 0;
+    return this.#lost === ENOENT || (this.#kernel.fstat(this.#dir, stat) >= 0 && stat.nlink === 0);
   }
 
   /** The record as the predecessor left it; false when there is none of this boot. */
   readRecord(bootId: Uint8Array): boolean {
     let n = -EINTR;
+    this.#rouse();
     while (n === -EINTR) n = this.#recordFd < 0 ? 0 : readAdopt(this.#kernel, this.#recordFd, this.record);
     this.foreignRecord = n === -EPERM;
     return n === ADOPT_BYTES && this.record.ofBoot(bootId);
@@ -166,6 +191,7 @@ export class StateDirectory {
 
   /** Writes the record where the next supervisor finds it. False: a full disk leaves the old one. */
   writeRecord(): boolean {
+    this.#rouse();
     // It could not be made on a full disk; simulate/found.
     if (this.#recordFd < 0) this.#openRecord();
     let at = 0;
@@ -180,22 +206,91 @@ export class StateDirectory {
 
   /** A clean end leaves no record. */
   dropRecord(): void {
+    this.#rouse();
     if (this.#recordFd >= 0) this.#kernel.truncate(this.#recordFd, 0);
   }
 
-  /** Writes pid (when it changed), stat and status. Returns the text of a warning, or null when all is written. */
-  writeFiles(s: Service, since: WallTime): string | null {
+  /** Writes what changed of pid, stat and status. Returns the text of a warning, or null when all is written. */
+  writeFiles(s: Service): string | null {
     const pid = s.pid;
+    const code = statCode(s);
     if (pid !== this.#pidWritten) {
       const problem = this.#replace("pid", ascii("pid.new"), ascii("pid"), ascii(pid === 0 ? "" : `${pid}\n`));
       if (problem !== null) return problem;
       this.#pidWritten = pid;
+      this.#statusWritten = -1;
     }
-    const problem = this.#replace("stat", ascii("stat.new"), ascii("stat"), ascii(statText(s)));
-    if (problem !== null) return problem;
+    if (code !== this.#statWritten) {
+      const problem = this.#replace("stat", ascii("stat.new"), ascii("stat"), ascii(statText(s)));
+      if (problem !== null) return problem;
+      this.#statWritten = code;
+    }
+    if (code === this.#statusWritten && !this.stamped) return null;
+    const since = unpackTai64n(this.record.label, 0);
     const want = s.want === "up" ? "up" : "down";
     const packed = packStatus({ since, pid, paused: s.paused, want, gotTerm: s.gotTerm, state: s.state });
-    return this.#replace("status", ascii("status.new"), ascii("status"), packed);
+    const problem = this.#replace("status", ascii("status.new"), ascii("status"), packed);
+    if (problem !== null) return problem;
+    this.#statusWritten = code;
+    this.stamped = false;
+    return null;
+  }
+
+  // ---- Few descriptors (sparing.ts) ----
+
+  /**
+   * Gives up what can be done without but for the directory and the record;
+   * whether these can be found again once they are put away: when supervise/ is in
+   * `parent` itself, and /proc is there.
+   */
+  spare(parent: Fd): boolean {
+    const k = this.#kernel;
+    const holder = holdWithoutDescriptor(k, this.#dir, ascii("lock"), this.lockFd);
+    this.lockFd = holder.fd;
+    this.#mapping = holder.mapping;
+    if (joinFifos(k, this.#dir, ascii("control"), ascii("ok"), ascii("ok.new"))) {
+      k.close(this.#okFd);
+      this.#okFd = -1;
+    }
+    const again = openAround(k, this.controlFd, ascii("control"));
+    if (again < 0) return false;
+    const found = isChild(k, parent, ascii("supervise"), again);
+    k.close(again);
+    return found;
+  }
+
+  putAway(): void {
+    if (this.#dir >= 0) this.#kernel.close(this.#dir);
+    if (this.#recordFd >= 0) this.#kernel.close(this.#recordFd);
+    this.#dir = -1;
+    this.#recordFd = -1;
+  }
+
+  /** Opens again what was put away. */
+  reopen(): void {
+    if (this.#dir >= 0) return;
+    const dir = openAround(this.#kernel, this.controlFd, ascii("control"));
+    this.#lost = Math.max(0, -dir);
+    if (dir < 0) return;
+    this.#dir = dir;
+    if (this.#openRecord() === null) return;
+    this.#lost = -this.#recordFd;
+    this.putAway();
+  }
+
+  /** Why it cannot be opened again, as an errno; 0: it is open. */
+  get lost(): number {
+    this.#rouse();
+    return this.#dir < 0 ? this.#lost : 0;
+  }
+
+  /** Opens the directory that supervise/ is in. Descriptor, or -errno. */
+  openParent(): Fd {
+    return openDirectory(this.#kernel, this.#dir, ascii(".."));
+  }
+
+  #rouse(): void {
+    if (this.#dir < 0) this.#keeper.rouse();
   }
 
   close(): void {
@@ -206,6 +301,8 @@ export class StateDirectory {
     this.#recordFd = -1;
     this.lockFd = -1;
     this.#dir = -1;
+    if (this.#mapping > 0) this.#kernel.letGo(this.#mapping);
+    this.#mapping = 0;
   }
 
   /**
@@ -241,6 +338,7 @@ export class StateDirectory {
 
   #replace(what: string, temporary: Uint8Array, final: Uint8Array, content: Uint8Array): string | null {
     const k = this.#kernel;
+    this.#rouse();
     const fd = k.open(this.#dir, temporary, O_WRONLY | O_NONBLOCK | O_TRUNC | O_CREAT | O_CLOEXEC, 0o644);
     if (fd < 0) return this.#unable("open", `/${what}.new`, -fd);
     const n = content.length === 0 ? 0 : k.write(fd, content);

@@ -7,7 +7,7 @@
  * and a path below it, and each file costs one call with the path made in
  * place.
  */
-import { ascii, concat, EMPTY } from "../base/bytes.ts";
+import { ascii, concat, EMPTY, equal } from "../base/bytes.ts";
 import type { Fd } from "../base/units.ts";
 import { AT_FDCWD, ENOENT, O_CLOEXEC, O_DIRECTORY, O_NONBLOCK, O_PATH } from "../kernel/constants.ts";
 import { type Kernel, Stat } from "../kernel/kernel.ts";
@@ -18,6 +18,7 @@ const NAME_BYTES_MAX = 3500;
 /** Room for the file part of a path. */
 const FILE_BYTES_MAX = 64;
 const SLASH = ascii("/");
+const SLASH_BYTE = 47;
 
 export const OK = ascii("supervise/ok");
 export const STATUS = ascii("supervise/status");
@@ -109,9 +110,16 @@ export function openServiceDirectory(kernel: Kernel, place: ServicePlace): Fd {
   return kernel.open(place.base, place.path(SELF), O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
 }
 
-/** The directory services are named in: opened once, and the error kept. */
+/** At most so many directories are kept open to find services in. */
+const PARENTS_MAX = 16;
+
+/** The directory services are named in: opened once, and the error kept. And those of services named by path. */
 export class ServicesDirectory {
   readonly #kernel: Kernel;
+  /** Of the last service named by path; ends with a slash. Opened once a second one lies in it. */
+  #parent: Uint8Array = EMPTY;
+  #parentFd: Fd = -1;
+  #parents = 0;
   /** Ends with a slash. */
   readonly path: Uint8Array;
   #fd: Fd = 0;
@@ -130,6 +138,29 @@ export class ServicesDirectory {
     }
     return this.#fd;
   }
+
+  /** A service named by a path from the working directory. Its neighbours are looked up from where they are, not from afar. */
+  byPath(path: Uint8Array): ServicePlace {
+    const at = lastPart(path);
+    const parent = path.subarray(0, at);
+    if (at === 0 || !equal(parent, this.#parent)) {
+      this.#parent = parent;
+      this.#parentFd = -1;
+    } else if (this.#parentFd < 0 && this.#parents < PARENTS_MAX) {
+      this.#parents++;
+      this.#parentFd = this.#kernel.open(AT_FDCWD, parent, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+    }
+    if (this.#parentFd < 0) return servicePlace(this.#kernel, AT_FDCWD, EMPTY, path);
+    return servicePlace(this.#kernel, this.#parentFd, parent, path.subarray(at));
+  }
+}
+
+/** Where the last part of a path begins; slashes at its end do not count. */
+function lastPart(path: Uint8Array): number {
+  let at = path.length;
+  while (at > 1 && path[at - 1]! === SLASH_BYTE) at--;
+  while (at > 0 && path[at - 1]! !== SLASH_BYTE) at--;
+  return at;
 }
 
 /** errno is 0 when there is a place. */
@@ -145,7 +176,7 @@ export function locate(kernel: Kernel, services: ServicesDirectory, name: Uint8A
   const first = name[0]!;
   const last = name[name.length - 1]!;
   if (first === 47 || first === 46 || last === 47) {
-    return { errno: 0, place: servicePlace(kernel, AT_FDCWD, EMPTY, name) };
+    return { errno: 0, place: services.byPath(name) };
   }
   const fd = services.fd;
   if (fd < 0) return { errno: -fd, place: NOWHERE };

@@ -8,22 +8,23 @@
  * both ends are closed; the log service reads the rest, sees end of file, and
  * ends by itself. Only then is the supervisor `finished`.
  */
-import { ascii, concat, EMPTY, text } from "../base/bytes.ts";
+import { ascii, concat, text } from "../base/bytes.ts";
 import { errorText } from "../base/error-text.ts";
 import { after, type Fd, type Instant, NO_PID, type Pid } from "../base/units.ts";
 import type { Command } from "../core/control.ts";
 import { Service } from "../core/service.ts";
 import { essentialNotice } from "../formats/essential-notice.ts";
-import { EIO, ENOENT, ENOMEM, F_SETFL, O_CLOEXEC, O_NONBLOCK, O_RDONLY } from "../kernel/constants.ts";
+import { F_SETFL, O_CLOEXEC, O_NONBLOCK, O_RDONLY } from "../kernel/constants.ts";
 import { type Kernel, type Move, Stat } from "../kernel/kernel.ts";
-import { complain } from "../kernel/output.ts";
 import { bootId } from "../kernel/proc.ts";
 import type { Reactor } from "../reactor.ts";
-import { InnerLog, InnerLogOwner, type LogRoom } from "./inner-log.ts";
+import type { InnerLog } from "./inner-log.ts";
 import { Instance, InstanceOwner } from "./instance.ts";
-import { openReadEnd, openWriteEnd, passes, pipeInode } from "./log-pipe.ts";
-import { RUNSV_STARTING, type Starting } from "./service-programs.ts";
+import { lookForLog, openReadEnd, openWriteEnd, passes, pipeInode } from "./log-pipe.ts";
+import { OwnLog } from "./own-log.ts";
+import type { Starting } from "./service-programs.ts";
 import { openDirectory } from "./state-directory.ts";
+import type { SupervisorHome } from "./supervisor-home.ts";
 
 /** No descriptor: what is to be started with it fails and says so. */
 const NO_PIPE: Fd = 2147483647;
@@ -42,48 +43,6 @@ export type Inherited = {
 
 export const NOTHING_INHERITED: Inherited = { lock: -1, logLock: -1, pipeRead: -1, pipeWrite: -1, notice: -1 };
 
-/** What a supervisor needs of a process that hosts many of them; runsv, which is one, does without. */
-export class SupervisorHome {
-  /** How programs are started. */
-  get starting(): Starting {
-    return RUNSV_STARTING;
-  }
-  /** A whole line for standard error. */
-  print(_line: string): void {}
-  /** The process has a child more, whose end is to be told to the supervisor. */
-  forked(_child: Pid): void {}
-  /** It is `finished`, and stays so unless a command follows at once. */
-  finishes(): void {}
-  /** For log services that are done in the process itself; null: none is. */
-  get logRoom(): LogRoom | null {
-    return null;
-  }
-  /** The services directory, as messages name it: ends with a slash. */
-  get prefix(): Uint8Array {
-    return EMPTY;
-  }
-}
-
-/** A log service done in the process, as its supervisor sees it. */
-class OwnLog extends InnerLogOwner {
-  readonly log: InnerLog;
-  readonly #supervisor: Supervisor;
-
-  constructor(supervisor: Supervisor, room: LogRoom, path: Uint8Array) {
-    super();
-    this.#supervisor = supervisor;
-    this.log = new InnerLog(room, this, path);
-  }
-
-  override logForked(child: Pid): void {
-    this.#supervisor.forked(child);
-  }
-
-  override logEnded(now: Instant): void {
-    this.#supervisor.log?.innerEnded(now);
-  }
-}
-
 export class Supervisor extends InstanceOwner {
   readonly main: Instance;
   log: Instance | null = null;
@@ -94,9 +53,12 @@ export class Supervisor extends InstanceOwner {
   readonly #kernel: Kernel;
   readonly #reactor: Reactor;
   /** As in messages: the directory as it was given. */
-  readonly #name: string;
-  readonly #directory: Fd;
-  readonly #home: SupervisorHome | null;
+  readonly #name: Uint8Array;
+  /** -1: it is put away. */
+  #directory: Fd = -1;
+  /** Directories are put away when others need theirs. */
+  #spares = false;
+  readonly #home: SupervisorHome;
   #inner: InnerLog | null = null;
   /** Why the pipe in use could not be taken over; 0: there was no need, or it could. */
   #pipeLost = 0;
@@ -105,19 +67,23 @@ export class Supervisor extends InstanceOwner {
   #logReleased = false;
   #logWaitMs = LOG_WAIT_MS;
 
-  /** `directory`: the open service directory, which the supervisor owns from here on. */
-  constructor(reactor: Reactor, name: Uint8Array, directory: Fd, home: SupervisorHome | null) {
+  constructor(reactor: Reactor, name: Uint8Array, home: SupervisorHome) {
     super();
     this.#kernel = reactor.kernel;
     this.#reactor = reactor;
-    this.#name = text(name);
-    this.#directory = directory;
+    this.#name = name;
     this.#home = home;
-    const want = this.#exists(ascii("down")) ? "down" : "up";
-    this.main = new Instance(reactor, this, new Service(want, false));
+    this.main = new Instance(reactor, this, new Service("up", false));
+  }
+
+  /** `directory`: the open service directory, which the supervisor owns from here on. To be called before all else. */
+  enter(directory: Fd): void {
+    this.#directory = directory;
+    if (this.#exists(ascii("down"))) this.main.machine.want = "down";
   }
 
   override get serviceFd(): Fd {
+    if (this.#directory < 0) this.rouse();
     return this.#directory;
   }
 
@@ -125,9 +91,10 @@ export class Supervisor extends InstanceOwner {
   open(inherited: Inherited, now: Instant): string | null {
     const k = this.#kernel;
     this.#notice = inherited.notice;
-    const hasLog = this.#lookForLog();
-    if (hasLog < 0) return `unable to stat() ./log: ${errorText(-hasLog)}`;
-    if (hasLog > 0) this.#makeLog();
+    const looked = lookForLog(k, this.#directory);
+    if (looked.errno !== 0) return `unable to stat() ./log: ${errorText(looked.errno)}`;
+    if (looked.warning !== null) this.warn(looked.warning);
+    if (looked.found) this.#makeLog();
     const main = this.main.files;
     const problem = main.openAndLock(this.#directory, inherited.lock);
     if (problem !== null) return problem;
@@ -153,8 +120,36 @@ export class Supervisor extends InstanceOwner {
       this.#recordPipe(log);
     }
     const opened = this.main.open(id, now);
-    if (opened === null && this.#pipeLost !== 0) this.#tellPipeLost();
-    return opened;
+    if (opened !== null) return opened;
+    if (this.#pipeLost !== 0) this.#tellPipeLost();
+    if (this.#home.isScarce(Math.max(main.controlFd, main.recordFd))) this.#spare();
+    return null;
+  }
+
+  /** Gives up what descriptors it can. */
+  #spare(): void {
+    const log = this.log;
+    const parent = log === null ? -1 : openDirectory(this.#kernel, this.#directory, ascii("log"));
+    const found = log === null || log.files.spare(parent);
+    if (parent >= 0) this.#kernel.close(parent);
+    // A log done here has files of its own open all the time, and marks what it has read.
+    this.#spares = this.main.files.spare(this.#directory) && found && this.#inner === null;
+    if (this.#spares) this.#home.rouses(this);
+  }
+
+  override rouse(): void {
+    if (!this.#spares) return;
+    this.#home.rouses(this);
+    this.main.files.reopen();
+    this.log?.files.reopen();
+    if (this.#directory < 0) this.#directory = this.main.files.openParent();
+  }
+
+  override putAway(): void {
+    if (this.#directory >= 0) this.#kernel.close(this.#directory);
+    this.#directory = -1;
+    this.main.files.putAway();
+    if (this.log !== null) this.log.files.putAway();
   }
 
   /** Starts what is wanted; the log service first. */
@@ -174,19 +169,24 @@ export class Supervisor extends InstanceOwner {
   }
 
   override moves(isLog: boolean): readonly Move[] {
-    if (this.log === null) return [];
+    const outputs = this.#home.outputs;
+    if (this.log === null) return outputs;
     // Told to exit and then, before the log service had ended, to come up again.
     if (this.#logReleased && this.main.machine.want !== "exit") this.#takeLogBack(this.#kernel.now());
-    if (this.pipeRead < 0) return [{ from: NO_PIPE, to: isLog ? 0 : 1 }];
-    return isLog ? [{ from: this.pipeRead, to: 0 }] : [{ from: this.pipeWrite, to: 1 }];
+    const end = this.pipeRead < 0 ? NO_PIPE : isLog ? this.pipeRead : this.pipeWrite;
+    return [...outputs, { from: end, to: isLog ? 0 : 1 }];
   }
 
   override get starting(): Starting {
-    return this.#home?.starting ?? RUNSV_STARTING;
+    return this.#home.starting;
   }
 
   override forked(child: Pid): void {
-    this.#home?.forked(child);
+    this.#home.forked(child);
+  }
+
+  override isScarce(newest: Fd): boolean {
+    return this.#home.isScarce(newest);
   }
 
   override warn(message: string): void {
@@ -198,18 +198,21 @@ export class Supervisor extends InstanceOwner {
   }
 
   #say(message: string): void {
-    const line = `runsv ${this.#name}: ${message}\n`;
-    if (this.#home === null) complain(this.#kernel, line);
-    else this.#home.print(line);
+    this.#home.print(this.#kernel, `runsv ${text(this.#name)}: ${message}\n`);
   }
 
   override settled(now: Instant): void {
     const log = this.log;
+    const machine = this.main.machine;
+    if (this.#home.ends && machine.want !== "exit" && machine.hook === null && machine.starting === null) {
+      this.command("exit", now);
+      return;
+    }
     if (this.#notice >= 0) this.#tellEnd();
     // `u` may follow `x` in one read; simulate/found: "u behind x".
     this.finished = false;
-    if (!this.main.machine.gone) {
-      if (this.#logReleased && this.main.machine.want !== "exit") this.#takeLogBack(now);
+    if (!machine.gone) {
+      if (this.#logReleased && machine.want !== "exit") this.#takeLogBack(now);
       return;
     }
     if (log === null) this.#finish();
@@ -228,20 +231,19 @@ export class Supervisor extends InstanceOwner {
 
   #finish(): void {
     this.finished = true;
-    this.#home?.finishes();
+    this.#home.finishes();
   }
 
   /** Once for each time it goes down for good: what an init makes the end of its container. */
   #tellEnd(): void {
     const down = this.main.machine.downForGood;
     if (down && !this.#noticed && this.#exists(ascii("essential"))) {
-      this.#kernel.write(this.#notice, essentialNotice(this.main.machine.lastStatus, this.#name));
+      this.#kernel.write(this.#notice, essentialNotice(this.main.machine.lastStatus, text(this.#name)));
     }
     this.#noticed = down;
   }
 
   override ready(_fd: Fd, _events: number, _now: Instant): void {}
-
   override due(now: Instant): void {
     if (!this.#logReleased || this.log === null || this.finished) return;
     this.warn(`still waiting for the log service to read the rest and end: pid ${this.log.machine.pid}`);
@@ -263,34 +265,23 @@ export class Supervisor extends InstanceOwner {
     if (this.log !== null) this.log.close();
     if (this.#inner !== null) this.#inner.close();
     this.#closePipe();
-    this.#kernel.close(this.#directory);
+    this.#spares = false;
+    if (this.#directory >= 0) this.#kernel.close(this.#directory);
+    this.#directory = -1;
   }
 
   #exists(file: Uint8Array): boolean {
-    return this.#kernel.stat(this.#directory, file, 0, new Stat()) >= 0;
-  }
-
-  /** Whether there is a log service: 1, 0, or -errno when that cannot be told. */
-  #lookForLog(): number {
-    const stat = new Stat();
-    const r = this.#kernel.stat(this.#directory, ascii("log"), 0, stat);
-    // compat: doc/differences.md, runsv-log-unknown
-    if (r === -EIO || r === -ENOMEM) return r;
-    // compat: two colons.
-    if (r < 0 && r !== -ENOENT) this.warn(`unable to stat() ./log: : ${errorText(-r)}`);
-    if (r < 0) return 0;
-    if (!stat.isDirectory()) this.warn("./log: not a directory.");
-    return stat.isDirectory() ? 1 : 0;
+    return this.#kernel.stat(this.serviceFd, file, 0, new Stat()) >= 0;
   }
 
   #makeLog(): void {
     const log = new Instance(this.#reactor, this, new Service(this.#exists(ascii("log/down")) ? "down" : "up", true));
     this.log = log;
     const home = this.#home;
-    if (home === null || this.#exists(ascii("log/run")) || !this.#exists(ascii("log/config"))) return;
+    if (!home.logsItself || this.#exists(ascii("log/run")) || !this.#exists(ascii("log/config"))) return;
     const room = home.logRoom;
     if (room === null) return;
-    const inner = new OwnLog(this, room, concat([home.prefix, ascii(`${this.#name}/log`)])).log;
+    const inner = new OwnLog(this, room, concat([home.prefix, this.#name, ascii("/log")]), log.files).log;
     this.#inner = inner;
     log.inner = inner.program;
   }
@@ -312,20 +303,23 @@ export class Supervisor extends InstanceOwner {
       else {
         if (inherited.pipeRead >= 0) k.close(inherited.pipeRead);
         if (inherited.pipeWrite >= 0) k.close(inherited.pipeWrite);
+        this.#inner?.resume();
         return null;
       }
     }
     const taken = this.#takePipe(inherited.pipeRead, inherited.pipeWrite);
     if (passes(taken)) return `unable to open log pipe: ${errorText(-taken)}`;
-    return taken === 0 ? null : this.#newPipe();
+    if (taken !== 0) return this.#newPipe();
+    if (recorded !== 0 && this.#pipeLost === 0) this.#inner?.resume();
+    return null;
   }
 
   /** Visible in sv status, too. */
   #tellPipeLost(): void {
     const writer = this.main.losePipe();
     if (writer === 0) return;
-    const why = errorText(this.#pipeLost);
-    this.warn(`unable to open log pipe of pid ${writer}: ${why}; it ends with the log service that reads it`);
+    const which = `unable to open log pipe of pid ${writer}: ${errorText(this.#pipeLost)}`;
+    this.warn(`${which}; it ends with the log service that reads it`);
   }
 
   /** `write` < 0: opened anew. 0, or -errno. */

@@ -3,9 +3,10 @@
  * those of a stage 2 that was somebody else's program, found by their name.
  */
 import { ascii, basename, concat, EMPTY, text } from "../base/bytes.ts";
-import { type Pid, pid } from "../base/units.ts";
+import { NO_PID, type Pid, pid } from "../base/units.ts";
 import { AT_FDCWD } from "../kernel/constants.ts";
 import type { Kernel } from "../kernel/kernel.ts";
+import { isHosted } from "./dense-host.ts";
 import { otherProcesses, processName, workingDirectory } from "./processes.ts";
 import type { Scanner } from "./scanner.ts";
 import { ServiceQuery } from "./service-query.ts";
@@ -15,7 +16,7 @@ const SLASH = ascii("/");
 /** State in the status file (formats/status.ts). */
 const FINISH = 2;
 
-/** A living runsv and its service. */
+/** A supervisor and its service; NO_PID: it is no process of its own. */
 export type Supervised = { readonly runsv: Pid; readonly name: string; readonly place: ServicePlace };
 
 /** What a supervisor is still busy with: `web (pid 12)`. pid 0: no process that could be killed. */
@@ -29,7 +30,7 @@ export function supervisedBy(kernel: Kernel, scanner: Scanner, dir: Uint8Array):
     const entry = entries[i]!;
     if (entry.pid === 0) continue;
     const place = servicePlace(kernel, AT_FDCWD, EMPTY, concat([dir, SLASH, entry.name]));
-    all.push({ runsv: entry.pid, name: text(entry.name), place });
+    all.push({ runsv: isHosted(entry.pid) ? NO_PID : entry.pid, name: text(entry.name), place });
   }
   return all;
 }
@@ -59,5 +60,6 @@ export function busyWith(kernel: Kernel, supervised: Supervised): Busy {
   if (query.ask(kernel, supervised.place.log()) === "ok" && query.status.pid > 0) {
     return { what: `log of service ${supervised.name} (pid ${query.status.pid})`, pid: pid(0) };
   }
-  return { what: `runsv of service ${supervised.name} (pid ${supervised.runsv})`, pid: pid(0) };
+  const process = supervised.runsv === NO_PID ? "" : ` (pid ${supervised.runsv})`;
+  return { what: `runsv of service ${supervised.name}${process}`, pid: pid(0) };
 }

@@ -79,6 +79,7 @@ export type Exit = { readonly pid: number; readonly status: number };
 
 /** A descriptor move in the child, in order: `to` becomes a copy of `from`; from < 0 closes `to`. */
 export type Move = { readonly from: Fd; readonly to: Fd };
+export const NO_MOVES: readonly Move[] = [];
 
 /** A process to start. Carried out by one C function from fork to exec. */
 export type Spawn = {
@@ -157,6 +158,13 @@ export abstract class Kernel {
   abstract truncate(fd: Fd, size: number): number;
   abstract sync(fd: Fd): number;
   abstract flock(fd: Fd, operation: number): number;
+  /**
+   * Keeps what `fd`, a regular file open for reading, stands for, and with it its flock(2), also when
+   * every descriptor of it is closed: a mapping (mmap(2)), which children do not get. What
+   * `letGo` takes, or -errno. Not where mappings are of another file below (overlayfs).
+   */
+  abstract hold(fd: Fd): number;
+  abstract letGo(held: number): number;
   abstract fcntl(fd: Fd, command: number, argument: number): number;
   abstract dup3(from: Fd, to: Fd, flags: number): number;
   /** pipe2(2). */

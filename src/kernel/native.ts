@@ -37,6 +37,8 @@ declare function kLseek(fd: number, at: number, whence: number): number;
 declare function kFtruncate(fd: number, size: number): number;
 declare function kFsync(fd: number): number;
 declare function kFlock(fd: number, op: number): number;
+declare function kHold(fd: number): number;
+declare function kLetGo(at: number): number;
 declare function kFcntl(fd: number, cmd: number, arg: number): number;
 declare function kDup3(from: number, to: number, flags: number): number;
 declare function kPipe2(flags: number, b: Uint8Array): number;
@@ -225,6 +227,12 @@ export class NativeKernel extends Kernel {
   }
   override flock(fd: Fd, operation: number): number {
     return kFlock(fd, operation);
+  }
+  override hold(fd: Fd): number {
+    return kHold(fd);
+  }
+  override letGo(held: number): number {
+    return kLetGo(held);
   }
   override fcntl(fd: Fd, command: number, argument: number): number {
     return kFcntl(fd, command, argument);

@@ -12,15 +12,18 @@ declare function kMoveTitle(b: Uint8Array): number;
 declare function kSetName(b: Uint8Array): number;
 declare function kCrashHandler(p: Uint8Array, av: Uint8Array, f: Uint8Array): number;
 declare function kCrashKeep(fd: number, keep: number): number;
+declare function kCrashSave(b: Uint8Array, fd: number): void;
 declare function kNoteDescriptors(): void;
 declare function kClosePrivate(a: number, b: number): void;
-declare function kClearMask(): void;
+declare function kKeptMask(high: number): number;
+declare function kKeepMask(low: number, high: number): void;
 declare function kChpst(av: Uint8Array): number;
 declare function kRest(fd: number, timeout: number): number;
 declare function kCloseRange(first: number, last: number): number;
 declare function kExec(p: Uint8Array, av: Uint8Array, ev: Uint8Array, keep: number): number;
 declare function kGetrlimit(what: number, b: Uint8Array): number;
 declare function kLimitPrograms(b: Uint8Array): void;
+declare function kFewDescriptors(given: number): number;
 declare function kSetrlimit(what: number, b: Uint8Array): number;
 
 /** argv, argv[0] first, byte for byte. */
@@ -89,9 +92,14 @@ export function rest(fd: Fd, timeoutMs: number): void {
   kRest(fd, timeoutMs);
 }
 
-/** Whatever signals were blocked when this process was started: SPAWN_KEEP_MASK keeps none of them from here on. */
-export function forgetInheritedMask(): void {
-  kClearMask();
+/** Of the signals blocked when this process was started, 1 to 32 or, `high`, 33 to 64 as a bit mask: what SPAWN_KEEP_MASK keeps. */
+export function inheritedMask(high: boolean): number {
+  return kKeptMask(high ? 1 : 0);
+}
+
+/** SPAWN_KEEP_MASK keeps these instead. */
+export function keepInstead(low: number, high: number): void {
+  kKeepMask(low, high);
 }
 
 /** From now on a trap ends this process, with 111: for a forked child that is not worth more. */
@@ -101,6 +109,14 @@ export function endOnCrash(): void {
 
 export function keepOnCrash(fd: Fd, keep: boolean): void {
   kCrashKeep(fd, keep ? 1 : 0);
+}
+
+/**
+ * After a trap `fd`, a descriptor of this process's own, holds these bytes as
+ * they are then (memfd_create(2)). They must not be freed before the next call.
+ */
+export function saveOnCrash(bytes: Uint8Array, fd: Fd): void {
+  kCrashSave(bytes, fd);
 }
 
 /** Remembers the descriptors this process was started with; call before any is opened. */
@@ -158,6 +174,21 @@ export function raiseDescriptorLimit(known: Uint8Array | null, most: boolean): U
     kSetrlimit(RLIMIT_NOFILE, descriptorLimits(hard, hard));
   }
   return known ?? before;
+}
+
+/** How many files this process may have open (RLIMIT_NOFILE): its numbers are below that. */
+export function descriptorLimit(): number {
+  const now = new Uint8Array(16);
+  return kGetrlimit(RLIMIT_NOFILE, now) < 0 ? NR_OPEN : le64(now, 0);
+}
+
+/**
+ * From now on programs are started without a copy of every descriptor of this
+ * process; those they inherit are below `given`. It stays as it was, -errno,
+ * where the kernel cannot do that (close_range(2), Linux 5.9), and if they are not low.
+ */
+export function copyFewDescriptors(given: Fd): number {
+  return kFewDescriptors(given);
 }
 
 /** The limits for every program started from here on. */

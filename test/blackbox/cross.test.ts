@@ -41,6 +41,7 @@ together("cross", () => {
       assert.equal(await tell("-v", "cont", "web"), "ok: run: web: (pid PID) Ns, want down\n0");
       // It is up already, so that sv need not wait for the byte to be read.
       assert.equal((await tell("-v", "up", "web")).replace(", want down", ""), `ok: ${up}\n0`);
+      await s.is("run");
       assert.equal(await tell("check", "web"), `ok: ${up}\n0`);
       const first = await s.runs();
       await until("a second has passed", () => Date.now() / 1000 - s.since > 2);

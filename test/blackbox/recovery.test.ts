@@ -3,10 +3,11 @@
  * replaced, the next one finds the living processes and goes on with them.
  */
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { type Child, run, serviceDir, start, tempDir, UPKEEP, until } from "../support/lab.ts";
+import { imageOf, lives, processState } from "../support/service.ts";
 
 const LINES = `#!/bin/sh
 n=0
@@ -44,17 +45,14 @@ function openIn(process: number): string[] {
     .map((fd) => `${fd} ${readlinkSync(`/proc/${process}/fd/${fd}`)}`);
 }
 
-/** The stack's place (proc(5) startstack) is drawn anew by each exec. */
-function imageOf(process: number): string {
-  return (
-    readFileSync(`/proc/${process}/stat`, "latin1")
-      .replace(/^.*\) /, "")
-      .split(" ")[25] ?? ""
-  );
-}
-
 function supervise(t: TestContext, dir: string, env: Record<string, string> = {}): Child {
   return start(t, UPKEEP.program("runsv"), [dir], { env: { ...process.env, PATH: UPKEEP.path, ...env } });
+}
+
+/** Whether a process has a handler for a signal. */
+function catches(pid: number, signal: number): boolean {
+  const caught = /^SigCgt:\s+([0-9a-f]+)$/m.exec(readFileSync(`/proc/${pid}/status`, "latin1"))?.[1] ?? "0";
+  return ((BigInt(`0x${caught}`) >> BigInt(signal - 1)) & 1n) === 1n;
 }
 
 /** Each process's lines must count up without a gap, and no line may be torn. */
@@ -208,6 +206,59 @@ for (const kind of ["index", "stack"]) {
   });
 }
 
+for (const [how, program, words, signal] of [
+  ["a trap of runsv", "runsv", ["top/svc"], "SIGUSR2"],
+  ["a new image of runsvdir", "runsvdir", ["top"], "SIGUSR1"],
+  ["a trap of runsvdir", "runsvdir", ["top"], "SIGUSR2"],
+  ["a new image of a dense runsvdir", "runsvdir", ["--dense", "top"], "SIGUSR1"],
+  ["a trap of a dense runsvdir", "runsvdir", ["--dense", "top"], "SIGUSR2"],
+] as const) {
+  test(`${how}: programs started from then on have those signals blocked that they would have had`, async (t) => {
+    const cwd = tempDir(t);
+    const top = join(cwd, "top");
+    const dir = join(top, "svc");
+    serviceDir(dir, { run: "#!/bin/sh\nexec sleep 1000\n" });
+    // Blocked when it is started: WINCH, which is passed on.
+    const blocked = `use POSIX; sigprocmask(SIG_BLOCK, POSIX::SigSet->new(28)); exec @ARGV or die`;
+    const env = { PATH: `${UPKEEP.path}:/usr/bin:/bin`, UPKEEP_TEST_TRAP: "index" };
+    const child = start(t, "perl", ["-e", blocked, UPKEEP.program(program), ...words], { env, cwd });
+    const mask = (pid: number): string =>
+      /^SigBlk:\s+0*([0-9a-f]+)$/m.exec(readFileSync(`/proc/${pid}/status`, "latin1"))?.[1] ?? "";
+    const first = await running(dir);
+    assert.equal(mask(first), "8000000");
+    const image = imageOf(child.pid);
+    child.kill(signal);
+    await until("it has another image", () => imageOf(child.pid) !== image && catches(child.pid, 8));
+    // A new service, and the old one again, by a new supervisor where it has one of its own.
+    serviceDir(join(top, ".two"), { run: "#!/bin/sh\nexec sleep 1000\n" });
+    renameSync(join(top, ".two"), join(top, "two"));
+    if (program === "runsvdir") assert.equal(mask(await running(join(top, "two"))), "8000000");
+    assert.equal((await run(UPKEEP.program("sv"), ["-w", "20", "restart", dir])).code, 0);
+    await until("another runs", () => pidOf(dir) > 0 && pidOf(dir) !== first && status(dir) === "run\n");
+    assert.equal(mask(pidOf(dir)), "8000000");
+  });
+}
+
+test("every signal of a trap at once, again and again: same pid, services untouched", async (t) => {
+  const dir = join(tempDir(t), "svc");
+  serviceDir(dir, { run: LINES, log: { run: CAT } });
+  const child = supervise(t, dir);
+  const service = await running(dir);
+  const log = await running(join(dir, "log"));
+  for (let i = 0; i < 20; i++) {
+    // On a processor with wide registers the frame of each takes 12 kB of the stack they are handled on.
+    const image = imageOf(child.pid);
+    process.kill(child.pid, "SIGSTOP");
+    for (const signal of ["SIGABRT", "SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE"] as const) process.kill(child.pid, signal);
+    process.kill(child.pid, "SIGCONT");
+    await until("it is a new image, and ready for the next", () => imageOf(child.pid) !== image && catches(child.pid, 8));
+  }
+  assert.deepEqual([pidOf(dir), pidOf(join(dir, "log"))], [service, log]);
+  assert.equal((await run(UPKEEP.program("sv"), ["-w", "20", "exit", dir])).code, 0);
+  assert.equal((await child.exited).code, 0);
+  assertWhole(readFileSync(join(dir, "log/lines"), "latin1"));
+});
+
 test("a killed runsvdir: its successor finds the supervisors and starts no second ones", async (t) => {
   const top = tempDir(t);
   for (const name of ["a", "b"]) serviceDir(join(top, name), { run: "#!/bin/sh\nexec sleep 1000\n" });
@@ -263,7 +314,14 @@ test("a killed runsvdir, then a killed runsv, then its log service: no line is l
   process.kill(supervisor, "SIGKILL");
   await until("another runsv", () => adopt().readUInt32LE(44) !== supervisor);
   const log = await running(join(dir, "log"));
+  // What it has read and not yet written would be lost: it is to wait for more.
+  process.kill(service, "SIGSTOP");
+  await until("the service stands still", () => processState(service) === "T");
+  await until("its log service waits", () => processState(log) === "S");
   process.kill(log, "SIGKILL");
+  // A read that waits takes what arrives, even if the reader is to die: pipe_read in the kernel's fs/pipe.c.
+  await until("it is dead", () => !lives(log));
+  process.kill(service, "SIGCONT");
   await until("another log service", () => pidOf(join(dir, "log")) !== log && pidOf(join(dir, "log")) > 0);
   const size = statSync(join(dir, "log/lines")).size;
   await until("lines still arrive", () => statSync(join(dir, "log/lines")).size > size + 100);
@@ -310,7 +368,9 @@ test("a killed runsv: its successor waits for finish before it starts run", asyn
     finish: "#!/bin/sh\necho begin >>log\nwhile [ ! -e go ]; do sleep 0.05; done\necho end >>log\n",
   });
   const first = supervise(t, dir);
-  process.kill(await running(dir), "SIGTERM");
+  const service = await running(dir);
+  await until("run has said so", () => readFileSync(join(dir, "log"), "latin1") === "run\n");
+  process.kill(service, "SIGTERM");
   await until("finish runs", () => status(dir) === "finish\n" && pidOf(dir) > 0);
   const finish = pidOf(dir);
   await succeed(t, dir, first);

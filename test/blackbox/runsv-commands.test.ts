@@ -3,12 +3,12 @@
  * control scripts. On our runsv and runit's.
  */
 import assert from "node:assert/strict";
-import { chmodSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { both, type Child, type ServiceFiles, serviceDir, start, type Toolchain, until } from "../support/lab.ts";
-import { lives, Service, SLEEP, together } from "../support/service.ts";
+import { lives, processState, Service, SLEEP, together } from "../support/service.ts";
 
 /** Notes every signal it gets, and ends by KILL, or a word in "go", alone. */
 const TOUGH = `#!/bin/sh
@@ -32,11 +32,6 @@ function hook(letter: string, code: number): string {
 
 function hooks(letters: string, code: number): Record<string, string> {
   return Object.fromEntries([...letters].map((letter) => [letter, hook(letter, code)]));
-}
-
-/** The letter of proc(5) for a process's state. */
-function processState(pid: number): string {
-  return /\) (\S)/.exec(readFileSync(`/proc/${pid}/stat`, "latin1"))?.[1] ?? "";
 }
 
 together("runsv-commands", () => {
@@ -327,6 +322,14 @@ together("runsv-commands", () => {
       s.tell("c");
       await s.is("run");
       assert.deepEqual(s.lines("hooks"), ["p", "c"]);
+    });
+
+    both("the files already tell what is wanted", async (tools, dir, t) => {
+      const { s } = launch(t, tools, dir, { run: SLEEP, control: { t: "#!/bin/sh\ncat supervise/stat >>seen\nexit 1\n" } });
+      await s.runs();
+      s.tell("d");
+      assert.deepEqual(await s.has("seen"), ["run, want down"]);
+      await s.is("down");
     });
 
     both("the owner's execute bit decides", async (tools, dir, t) => {

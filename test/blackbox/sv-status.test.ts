@@ -300,6 +300,22 @@ test("where names are looked up", async (t) => {
   }
 });
 
+test("many names by path: in one directory, in several, with slashes and dots, missing, through a link that changes", async (t) => {
+  const make = (dir: string): undefined => {
+    for (const name of ["x/a", "x/b", "x/c", "y/a", "y/z/a"]) new FakeRunsv(t, join(dir, name));
+    symlinkSync("y", join(dir, "link"));
+    symlinkSync("../y", join(dir, "x/link"));
+    return undefined;
+  };
+  const inOne = ["./x/a", "./x/b/", "./x/c//", "./x/a/.", "./x//b", "./x/no", "./x/..", "./x/link", "./x/link/a", "./x/."];
+  const inSeveral = ["./x/a", "./y/a", "./x/b", "./y/z/a", "./y/z/../a", "./link/a", "./link/z/a", "./no/a", "./no/b", "./x/c"];
+  const short = [".", "..", "/", "//", "/.", "./", "../", "./.", "x/", "x//", "y/"];
+  for (const names of [inOne, inSeveral, short, [...inSeveral, ...inOne]]) {
+    await same(t, "status", make, ["status", ...names]);
+    await same(t, "down", make, ["-w", "1", "down", ...names]);
+  }
+});
+
 test("an absolute name, a log service by its path", async (t) => {
   for (const tools of [UPKEEP, RUNIT]) {
     const dir = tempDir(t);

@@ -1,8 +1,9 @@
 /** svlogd(8) as runit's does it: each scenario runs on both. What differs on purpose is in svlogd-own.test.ts. */
 import assert from "node:assert/strict";
+import { createSocket } from "node:dgram";
 import { readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { both, RUNIT, run, tempDir, UPKEEP, until } from "../support/lab.ts";
 import { all, closeInput, logDir, mode, read, rotated, startLog } from "../support/logs.ts";
 
@@ -139,6 +140,36 @@ both("e, E: copies to standard error, cut at len", async (tools, dir) => {
   assert.equal(read(dir, "d/current"), "> foo\n> bar\n> 12345\n");
 });
 
+/** A socket on the loopback interface, and what comes to it. */
+async function listen(t: TestContext): Promise<{ readonly port: number; readonly heard: string[] }> {
+  const heard: string[] = [];
+  const socket = createSocket("udp4", (message) => heard.push(message.toString("latin1")));
+  t.after(() => socket.close());
+  await new Promise<void>((bound) => socket.bind(0, "127.0.0.1", bound));
+  return { port: socket.address().port, heard };
+}
+
+both("u, U: a datagram for each line, cut at len", async (tools, dir, t) => {
+  const input = "short\nnot this\n0123456789\n012345678901234\n";
+  for (const word of ["u", "U"]) {
+    const { port, heard } = await listen(t);
+    const d = logDir(join(dir, word), `${word}127.0.0.1:${port}\nps: \n-not*\n`);
+    assert.equal((await run(tools.program("svlogd"), ["-l", "10", "-b", "20", d], { cwd: dir, input })).code, 0);
+    await until("all are heard", () => heard.length >= 3);
+    assert.deepEqual(heard, ["s: short\n", "s: 0123456789...\n", "s: 0123456789...\n"]);
+    assert.equal(read(d, "current"), word === "U" ? "" : "s: short\ns: 0123456789\ns: 012345678901234\n");
+  }
+});
+
+both("u: nowhere to send to, and what is no address", async (tools, dir) => {
+  for (const config of ["u127.0.0.1:0", "ulocalhost"]) {
+    const d = logDir(join(dir, config), `${config}\n`);
+    const r = await run(tools.program("svlogd"), [d], { cwd: dir, input: "a\n" });
+    assert.match(r.stderr, /warning/, config);
+    assert.equal(read(d, "current"), "a\n");
+  }
+});
+
 both("rotation by size: which bytes are in which file", async (tools, dir) => {
   const lines = Array.from({ length: 400 }, (_, i) => `${i} ${"x".repeat((i * 37) % 90)}`);
   for (const [options, config] of [
@@ -161,6 +192,29 @@ both("rotation by size: which bytes are in which file", async (tools, dir) => {
     if (options[0] !== "-tt" && !config.includes("p")) assert.equal(all(d), input);
     rmSync(d, { recursive: true });
     rmSync(other, { recursive: true });
+  }
+});
+
+both("a current that is full, or nearly so, when it is opened: rotated with the next line", async (tools, dir) => {
+  // As left by a kill between chmod and rename of a rotation.
+  for (const [options, config] of [
+    [[], ""],
+    [["-tt"], ""],
+    [["-tt"], "-b*\n"],
+  ] as const) {
+    for (const size of [899, 900, 901, 999, 1000, 1001]) {
+      const d = logDir(join(dir, "d"), `s1000\nn0\n${config}`);
+      writeFileSync(join(d, "current"), `${"x".repeat(size - 1)}\n`, { mode: 0o744 });
+      const done = await run(tools.program("svlogd"), ["-l", "100", "-b", "200", ...options, "d"], {
+        cwd: dir,
+        input: "b\na\nb\na\n",
+      });
+      assert.equal(done.code, 0);
+      assert.equal(rotated(d).length, 1, `${size} bytes, ${options}, ${config}`);
+      const lines = config === "" ? 4 : 2;
+      assert.equal(all(d).split("\n").length, 1 + lines + 1);
+      rmSync(d, { recursive: true });
+    }
   }
 });
 

@@ -31,12 +31,11 @@ test("runsvdir by SIGUSR1, each runsv by SIGKILL: all run the new program, with 
   assert.ok(!fresh(runsvdir.pid));
   runsvdir.kill("SIGUSR1");
   await until("runsvdir is the new program", () => fresh(runsvdir.pid));
-  const supervisor = (s: Service): number => Buffer.from(s.file("supervise/adopt"), "latin1").readUInt32LE(44);
   for (const s of [a, b]) {
-    const old = supervisor(s);
+    const old = s.supervisor;
     assert.ok(!fresh(old));
     process.kill(old, "SIGKILL");
-    await until("its runsv is the new program", () => supervisor(s) !== old && fresh(supervisor(s)));
+    await until("its runsv is the new program", () => s.supervisor !== old && fresh(s.supervisor));
   }
   const seen = a.log.lines("lines").length;
   await a.log.has("lines", seen + 20);

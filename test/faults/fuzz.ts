@@ -15,8 +15,8 @@ import { commandOf, letterOf } from "../../src/core/control.ts";
 import { EnvironmentChanges } from "../../src/core/environment.ts";
 import { LineAssembler } from "../../src/core/lines.ts";
 import { LineCut, Replacement } from "../../src/core/log-line.ts";
-import { Selection } from "../../src/core/log-pattern.ts";
 import { compareNames, Inventory, rotatedSuffix } from "../../src/core/log-rotation.ts";
+import { Selection } from "../../src/core/log-selection.ts";
 import { ProcessChanges } from "../../src/core/process-changes.ts";
 import { svCommand } from "../../src/core/sv-command.ts";
 import { parseUserSpec } from "../../src/core/user-spec.ts";
@@ -29,10 +29,10 @@ import { JSON_GROWTH, JsonText } from "../../src/formats/json-text.ts";
 import { otherSources } from "../../src/formats/nsswitch.ts";
 import { findUser } from "../../src/formats/passwd.ts";
 import { parseProcStat } from "../../src/formats/proc-stat.ts";
+import { parseRecovered } from "../../src/formats/recovered-word.ts";
 import { packStatus, STATUS_BYTES, StatusBytes, unpackStatus } from "../../src/formats/status.ts";
 import { parseConfig } from "../../src/formats/svlogd-config.ts";
 import { isLogin, loggedOut, RECORD_BYTES } from "../../src/formats/utmp.ts";
-import { recoveredNumbers } from "../../src/host/recovery.ts";
 
 const SAMPLES: readonly string[] = [
   "@\0\0\0k\u0007\u00da2),/\u00a3L\u00d8V\0\0\0u\0\u0001",
@@ -46,7 +46,7 @@ const SAMPLES: readonly string[] = [
   "*: +: *error +*[0-9]*",
   "2026-11-26_07:00:00 daemon: error \u0001\u0002\u00ff text\nnext line\n\nlast",
   "@4000000065f0c2a51b2c3d4e.s",
-  "--recovered=3,4,-1,17,18,,x",
+  "--recovered=3,4,-1,17,18,,x/4096,0",
   "chpst\0-u\0user:g1:g2\0-e\0./env\0-/\0/root\0-n\0-5\0-o\x00100\0-m\x004294967296\0-P\0-l\0lock\0-0\0--nofile=3:4\0prog\0arg",
   "softlimit\0-a\x001000\0-c\x000\0-t\x00=\0child",
   "setlock\0-nX\0file\0child",
@@ -167,7 +167,7 @@ function readLog(b: Uint8Array, d: Digest): void {
   d.number(config.patterns.length);
   const selection = new Selection(config.patterns);
   const lines = split(b, 10);
-  for (let i = 0; i < lines.length; i++) d.number(selection.decide(lines[i]!));
+  for (let i = 0; i < lines.length; i++) d.number(selection.decide(lines[i]!, 0, lines[i]!.length));
   const cut = new LineCut(20);
   const taken = cut.take(b);
   check(taken >= 0 && taken <= b.length, "no more is taken than there is");
@@ -196,7 +196,8 @@ function readWords(b: Uint8Array, d: Digest): void {
   else d.number(parsed.changes.program.length);
   for (let i = 0; i < words.length; i++) {
     const word = words[i]!;
-    d.number(recoveredNumbers(word)?.length ?? -1);
+    const recovered = parseRecovered(word);
+    d.number(recovered === null ? -1 : recovered.numbers.length + recovered.mask.length);
     const command = svCommand(word, true, byteAt(word, 0) === 115);
     if (command !== null) d.text(command.acts);
     const name = text(word.subarray(0, 12));

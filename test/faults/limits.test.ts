@@ -14,22 +14,19 @@ import { lives, Service, SLEEP, slurp } from "../support/service.ts";
 const SV = UPKEEP.program("sv");
 const MB = 1024 * 1024;
 /** In several processes, so that none is larger than one whom the kernel was told to take first. */
-const EATS = "#!/bin/sh\necho >>starts\nexec perl -e 'fork; fork; push @a, \"x\" x 1000000 while 1'\n";
+const EATS =
+  "#!/bin/sh\necho >>starts\necho 300 >/proc/self/oom_score_adj\nexec perl -e 'fork; fork; push @a, \"x\" x 1000000 while 1'\n";
 /** Without fork, which has no memory either when there is none. */
 const LINES = '#!/bin/sh\nexec perl -e \'$|=1; while () { print "$$ ", ++$n, "\\n"; select undef, undef, undef, 0.02 }\'\n';
 
-/** Two quiet services, one with a log, below a runsvdir in the group. */
-function tree(t: TestContext, group: Cgroup, more: Readonly<Record<string, string>> = {}): { top: string; runsvdir: Child } {
+/** Two quiet services, one with a log, below a runsvdir in the group; `first`: what their programs do first. */
+function tree(t: TestContext, group: Cgroup, first = ":"): { top: string; runsvdir: Child } {
   const top = tempDir(t);
-  serviceDir(join(top, "a"), { run: SLEEP });
-  serviceDir(join(top, "b"), { run: LINES, log: { run: "#!/bin/sh\nexec cat >>lines\n" } });
-  for (const [name, program] of Object.entries(more)) serviceDir(join(top, name), { run: program });
+  const begins = (program: string): string => program.replace("\n", () => `\n${first}\n`);
+  serviceDir(join(top, "a"), { run: begins(SLEEP) });
+  serviceDir(join(top, "b"), { run: begins(LINES), log: { run: begins("#!/bin/sh\nexec cat >>lines\n") } });
   const shell = `${group.join}; exec '${UPKEEP.program("runsvdir")}' '${top}'`;
   return { top, runsvdir: start(t, "/bin/sh", ["-c", shell], { env: { PATH: UPKEEP.path } }) };
-}
-
-function supervisor(s: Service): number {
-  return s.file("supervise/adopt") === "" ? 0 : Buffer.from(s.file("supervise/adopt"), "latin1").readUInt32LE(44);
 }
 
 /** The lines of each writer count up without a gap. */
@@ -48,16 +45,22 @@ describe("limits and standstill", { concurrency: 6, skip: SANITIZED ? "memory is
   }, async (t) => {
     const group = Cgroup.for(t, "memory");
     group.limit(32 * MB);
-    const { top } = tree(t, group, { eater: EATS });
+    // The kernel counts the memory of who is being killed until he has ended, and takes the next one
+    // meanwhile: that must not be one of these.
+    const { top } = tree(t, group, group.leave);
+    serviceDir(join(top, "eater"), { run: EATS });
     const [a, b, eater] = ["a", "b", "eater"].map((name) => new Service(join(top, name))) as [Service, Service, Service];
     const pids = [await a.runs(), await b.runs(), await b.log.runs()];
-    const supervisors = [a, b, eater].map(supervisor);
+    const supervisors = [a, b, eater].map((s) => s.supervisor);
     await eater.has("starts", 4);
     assert.deepEqual([a.pid, b.pid, b.log.pid], pids);
-    assert.deepEqual([a, b, eater].map(supervisor), supervisors);
+    assert.deepEqual(
+      [a, b, eater].map((s) => s.supervisor),
+      supervisors,
+    );
     // From now on the kernel would rather kill b's runsv.
-    writeFileSync(`/proc/${supervisor(b)}/oom_score_adj`, "1000");
-    await until("b's runsv was killed", () => supervisor(b) !== supervisors[1] && supervisor(b) > 0);
+    writeFileSync(`/proc/${b.supervisor}/oom_score_adj`, "1000");
+    await until("b's runsv was killed", () => b.supervisor !== supervisors[1] && b.supervisor > 0);
     await b.is("run");
     assert.deepEqual([a.pid, b.pid, b.log.pid], pids);
     assert.equal((await run(SV, ["-w", "20", "down", eater.dir])).code, 0);
@@ -115,7 +118,7 @@ describe("limits and standstill", { concurrency: 6, skip: SANITIZED ? "memory is
       const file = `${s.dir}.trace`;
       const strace = start(t, "strace", ["-o", file, ...words, UPKEEP.program("runsv"), s.dir]);
       await s.runs();
-      const runsv = supervisor(s);
+      const runsv = s.supervisor;
       process.kill(runsv, "SIGKILL");
       await strace.exited;
       return slurp(file);
@@ -127,7 +130,7 @@ describe("limits and standstill", { concurrency: 6, skip: SANITIZED ? "memory is
     await traced(s, ["-e", "trace=pwrite64", "-e", `inject=pwrite64:delay_exit=1500000:when=${last}`]);
     const pid = s.pid;
     start(t, UPKEEP.program("runsv"), [s.dir], { env: { PATH: UPKEEP.path } });
-    await until("its successor has looked", () => supervisor(s) > 0 && lives(supervisor(s)));
+    await until("its successor has looked", () => s.supervisor > 0 && lives(s.supervisor));
     assert.equal((await run(SV, ["-w", "20", "start", s.dir])).code, 0);
     assert.ok(lives(pid));
     assert.equal(s.pid, pid);
@@ -138,7 +141,7 @@ describe("limits and standstill", { concurrency: 6, skip: SANITIZED ? "memory is
     const s = new Service(serviceDir(join(top, "a"), { run: SLEEP }));
     const runsvdir = start(t, UPKEEP.program("runsvdir"), [top], { env: { PATH: UPKEEP.path } });
     const pid = await s.runs();
-    const runsv = supervisor(s);
+    const runsv = s.supervisor;
     process.kill(runsv, "SIGSTOP");
     const stopped = await run(SV, ["-w", "1", "restart", s.dir]);
     assert.match(stopped.stdout, /^timeout: run: /);

@@ -326,7 +326,7 @@ const machines: Readonly<Record<string, Session>> = process.getuid?.() === 0 ? {
 
 export const SESSIONS: Readonly<Record<string, Session>> = { runsv, runsvdir, svlogd, sv, chpst, ...machines };
 
-/** Errors that cannot come: runsvdir signals its own children. */
+/** Errors that cannot come: runsvdir and an init signal their own children. */
 export function possible(program: string, injection: Injection): boolean {
   // The first execve is strace's, of the program itself.
   if (injection.call === "execve" && injection.when === 1) return false;
@@ -335,5 +335,5 @@ export function possible(program: string, injection: Injection): boolean {
     return false;
   // Before it can have a handler; under strace not even SIGSEGV ends process 1.
   if ((program === "runit" || program === "init") && injection.call === "mmap" && injection.when === 1) return false;
-  return !(program === "runsvdir" && injection.call === "kill");
+  return !((program === "runsvdir" || program === "init") && injection.call === "kill");
 }

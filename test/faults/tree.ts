@@ -9,7 +9,7 @@ import { basename, join } from "node:path";
 import type { TestContext } from "node:test";
 import { type Toolchain, until } from "../support/lab.ts";
 import { boot, inside, type Machine, type MachineFiles } from "../support/pidns.ts";
-import { slurp } from "../support/service.ts";
+import { processState, slurp } from "../support/service.ts";
 
 const SV = "/etc/sv";
 /** Each so many services: one that writes numbered lines, whose log service nobody kills. */
@@ -70,11 +70,6 @@ function files(tools: Toolchain, count: number, runsvdir: string): MachineFiles 
   return all;
 }
 
-function stateOf(pid: number): string {
-  const stat = slurp(`/proc/${pid}/stat`);
-  return stat.slice(stat.lastIndexOf(")") + 2, stat.lastIndexOf(")") + 3);
-}
-
 function parentOf(pid: number): number {
   const stat = slurp(`/proc/${pid}/stat`);
   return Number(stat.slice(stat.lastIndexOf(")") + 4).split(" ")[0]);
@@ -130,7 +125,7 @@ export class Tree {
   }
 
   #part(pid: number): Part | null {
-    const state = stateOf(pid);
+    const state = processState(pid);
     if (state === "") return null;
     if (state === "Z" || state === "X") return { pid, role: "service", name: "", zombie: true };
     const words = slurp(`/proc/${pid}/cmdline`).split("\0");

@@ -44,65 +44,81 @@ check("20,000 orphans are reaped, a handful at a time, and no memory is kept", a
   assert.equal(await m.end, 0);
 });
 
-check("kill -9 of random descendants: everybody is back, once, and stops in order", async (t) => {
-  const m = await contain(t, [], SERVICES);
-  await m.shows("a runs");
-  // The same seed, the same order of victims; who they are depends on who there is.
-  let seed = 4711;
-  for (let round = 0; round < 40; round++) {
-    seed = (seed * 1103515245 + 12345) % 2147483648;
-    const all = m.processes();
-    const victim = all[seed % Math.max(1, all.length)];
-    if (victim !== undefined) {
-      try {
-        process.kill(victim, "SIGKILL");
-      } catch {
-        // Gone meanwhile.
+/** Hosting its supervisors itself, or with a runsv each. */
+for (const [how, options, runsvs] of [
+  ["hosted", [], 0],
+  ["-s", ["-s"], 2],
+] as const) {
+  check(`kill -9 of random descendants (${how}): everybody is back, once, and stops in order`, async (t) => {
+    const m = await contain(t, options, SERVICES);
+    await m.shows("a runs");
+    // The same seed, the same order of victims; who they are depends on who there is.
+    let seed = 4711;
+    for (let round = 0; round < 40; round++) {
+      seed = (seed * 1103515245 + 12345) % 2147483648;
+      const all = m.processes();
+      const victim = all[seed % Math.max(1, all.length)];
+      if (victim !== undefined) {
+        try {
+          process.kill(victim, "SIGKILL");
+        } catch {
+          // Gone meanwhile.
+        }
       }
+      await new Promise((next) => setTimeout(next, 25));
     }
-    await new Promise((next) => setTimeout(next, 25));
-  }
-  await until("both run, and nobody twice", async () => {
-    const up = await m.exec("sv", "status", "a", "b");
-    const counted = await m.sh("pgrep -cx runsv; pgrep -cx cat; pgrep -cf '^/bin/sh ./run'");
-    return /^run: a: .*\nrun: b: .*; run: log: /.test(up.stdout) && counted === "2\n1\n2\n";
-  });
-  const from = performance.now();
-  m.kill("SIGTERM");
-  assert.equal(await m.end, 0);
-  assert.ok(performance.now() - from < 5000);
-  const last = m.lines().slice(-4);
-  assert.ok(last.includes("a stops") && last.includes("b stops"), m.lines().join("\n"));
-});
-
-for (const kind of ["index", "stack"]) {
-  check(`a trap (${kind}): services, lines and the command do not notice`, async (t) => {
-    const m = await contain(
-      t,
-      ["-n", "/etc/service", "--", "sh", "-c", "trap 'exit 4' TERM; echo command runs; while :; do sleep 0.05; done"],
-      SERVICES,
-      { env: { UPKEEP_TEST_TRAP: kind } },
-    );
-    await m.shows("a: a runs");
-    await m.shows("command runs");
-    const before = [await pidOf(m, "a"), await pidOf(m, "b")];
-    for (let i = 1; i <= 3; i++) {
-      m.kill("SIGUSR2");
-      await until("it recovered", () => m.stderr().split("recovered from an internal error").length === i + 1);
-    }
-    assert.deepEqual([await pidOf(m, "a"), await pidOf(m, "b")], before);
-    assert.equal((await m.sh("pgrep -cx runsv; pgrep -cf '^upkeep: lines'")).trim(), "2\n1");
-    // New services are found, old ones reaped, and what is written still comes through.
-    await m.sh("mkdir /etc/service/c; cp -p /etc/service/a/run /etc/service/c/run");
-    await m.shows("c: c runs");
-    await must(m, "sv", "restart", "a");
-    await m.shows("a: a stops");
-    await must(m, "sh", "-c", "kill -9 $(pgrep -o -x runsv)");
-    await until("a new runsv", async () => (await m.sh("pgrep -cx runsv")) === "3\n");
+    await until("both run, and nobody twice", async () => {
+      const up = await m.exec("sv", "status", "a", "b");
+      const counted = await m.sh("pgrep -cx runsv; pgrep -cx cat; pgrep -cf '^/bin/sh ./run'");
+      return /^run: a: .*\nrun: b: .*; run: log: /.test(up.stdout) && counted === `${runsvs}\n1\n2\n`;
+    });
+    const from = performance.now();
     m.kill("SIGTERM");
-    assert.equal(await m.end, 4);
-    assert.ok(m.lines().includes("c: c stops"));
+    assert.equal(await m.end, 0);
+    assert.ok(performance.now() - from < 5000);
+    const last = m.lines().slice(-4);
+    assert.ok(last.includes("a stops") && last.includes("b stops"), m.lines().join("\n"));
   });
+
+  for (const kind of ["index", "stack"]) {
+    check(`a trap (${kind}, ${how}): services, lines and the command do not notice`, async (t) => {
+      const m = await contain(
+        t,
+        [
+          ...options,
+          "-n",
+          "/etc/service",
+          "--",
+          "sh",
+          "-c",
+          "trap 'exit 4' TERM; echo command runs; while :; do sleep 0.05; done",
+        ],
+        SERVICES,
+        { env: { UPKEEP_TEST_TRAP: kind } },
+      );
+      await m.shows("a: a runs");
+      await m.shows("command runs");
+      const before = [await pidOf(m, "a"), await pidOf(m, "b")];
+      for (let i = 1; i <= 3; i++) {
+        m.kill("SIGUSR2");
+        await until("it recovered", () => m.stderr().split("recovered from an internal error").length === i + 1);
+      }
+      assert.deepEqual([await pidOf(m, "a"), await pidOf(m, "b")], before);
+      assert.equal((await m.sh("pgrep -cx runsv; pgrep -cf '^upkeep: lines'")).trim(), `${runsvs}\n1`);
+      // New services are found, old ones reaped, and what is written still comes through.
+      await m.sh("mkdir /etc/service/c; cp -p /etc/service/a/run /etc/service/c/run");
+      await m.shows("c: c runs");
+      await must(m, "sv", "restart", "a");
+      await m.shows("a: a stops");
+      if (runsvs > 0) {
+        await must(m, "sh", "-c", "kill -9 $(pgrep -o -x runsv)");
+        await until("a new runsv", async () => (await m.sh("pgrep -cx runsv")) === "3\n");
+      }
+      m.kill("SIGTERM");
+      assert.equal(await m.end, 4);
+      assert.ok(m.lines().includes("c: c stops"));
+    });
+  }
 }
 
 check("a trap while everything stops: the end comes in the same budget", async (t) => {

@@ -2,16 +2,17 @@
  * What must hold at every moment of every world, whatever the faults. Each
  * check says in one line what is broken; the first one ends the world.
  */
-import { ascii, le32, text } from "../../src/base/bytes.ts";
+import { ascii, concat, le32, text } from "../../src/base/bytes.ts";
 import { ADOPT_BYTES, ADOPT_PID_AT } from "../../src/formats/adopt.ts";
 import { unpackStatus } from "../../src/formats/status.ts";
+import type { Supervisor } from "../../src/host/supervisor.ts";
 import { SIGCHLD, SIGPIPE, SIGTERM } from "../../src/kernel/constants.ts";
 import type { PipeBuffer } from "../../src/kernel/simulated/inode.ts";
 import { Observer } from "../../src/kernel/simulated/outside.ts";
 import type { Process } from "../../src/kernel/simulated/process.ts";
 import type { World } from "../../src/kernel/simulated/world.ts";
 import type { Service } from "./plan.ts";
-import { type RunsvProgram, runsvdirProgram, runsvProgram } from "./programs.ts";
+import { isHost, type RunsvdirProgram, type RunsvProgram, runsvdirProgram, runsvProgram, supervisorIn } from "./programs.ts";
 
 const SECOND_US = 1000000;
 /** From the clock read at the start of a turn to the start of a process in it. */
@@ -56,12 +57,6 @@ export class Checks extends Observer {
     return id >= 0 && id < this.services.length ? this.services[id]! : null;
   }
 
-  /** The service a runsv serves, or null. */
-  servedBy(p: Process): Service | null {
-    for (let i = 0; i < this.services.length; i++) if (this.services[i]!.runsv === p) return this.services[i]!;
-    return null;
-  }
-
   override started(world: World, p: Process): void {
     const script = p.script;
     if (script === null) {
@@ -73,6 +68,7 @@ export class Checks extends Observer {
     if (s === null) return;
     const parent = runsvProgram(p.parent);
     if (parent !== null && p.parent !== null) this.#serves(world, p.parent, parent, s);
+    else if (p.parent !== null && isHost(p.parent)) this.#supervises(world, p.parent, s);
     if (p.openCount() !== CHILD_DESCRIPTORS) {
       this.fail(`${script.kind} of ${s.name} is born with ${p.openCount()} descriptors`);
     }
@@ -90,6 +86,8 @@ export class Checks extends Observer {
         s.finish = p;
         break;
       case "hook":
+        // It may ask how the service is.
+        this.#status(world, s);
         s.hook = p;
         break;
     }
@@ -109,10 +107,17 @@ export class Checks extends Observer {
         }
         return;
       }
-      s.runsv = p;
-      s.idleSince = world.us;
-      s.logIdleSince = world.us;
+      this.#supervises(world, p, s);
+      s.supervisedAt = program.startedAt;
     }
+  }
+
+  #supervises(world: World, p: Process, s: Service): void {
+    if (s.runsv === p) return;
+    s.runsv = p;
+    s.supervisedAt = world.us;
+    s.idleSince = world.us;
+    s.logIdleSince = world.us;
   }
 
   /** It holds the lock of this service: what it was taken for by its name does not count. */
@@ -121,9 +126,8 @@ export class Checks extends Observer {
     const guess = this.service(program.serves);
     if (guess !== null && guess.runsv === p) guess.runsv = null;
     program.serves = s.id;
-    s.runsv = p;
-    s.idleSince = world.us;
-    s.logIdleSince = world.us;
+    this.#supervises(world, p, s);
+    s.supervisedAt = program.startedAt;
   }
 
   #runStarted(world: World, s: Service, p: Process): void {
@@ -173,6 +177,8 @@ export class Checks extends Observer {
       if (s.run === p || s.finish === p || s.hook === p || s.runsv === p) s.idleSince = world.us;
       if (s.runsv === p && p.status === 0) this.#cleanEnd(s);
       else if (s.runsv === p) this.#killed(world, s);
+      // Opened and closed within the last turn of a dense runsvdir.
+      else if (p.status === 0 && isHost(p) && s.run === null && s.finish === null && recordDropped(s)) this.#cleanEnd(s);
       if (s.runsv === p) s.runsv = null;
       if (s.run === p) s.run = null;
       if (s.finish === p) s.finish = null;
@@ -195,18 +201,18 @@ export class Checks extends Observer {
   }
 
   #brokenPipe(s: Service): void {
-    const m = machine(s.runsv);
-    if (m !== null && m.want !== "exit" && !s.recordLost) this.fail(`run of ${s.name} writes into a pipe nobody reads`);
+    const supervisor = supervisorIn(s.runsv, s.directory);
+    if (supervisor !== null && supervisor.main.machine.want !== "exit" && !s.recordLost)
+      this.fail(`run of ${s.name} writes into a pipe nobody reads`);
   }
 
   override lost(_world: World, pipe: PipeBuffer, bytes: number): void {
     for (let i = 0; i < this.services.length; i++) {
       const s = this.services[i]!;
-      const program = runsvProgram(s.runsv);
-      const process = program === null ? null : program.process;
-      if (process === null || process.supervisor.log === null || s.log === null) continue;
+      const supervisor = supervisorIn(s.runsv, s.directory);
+      if (supervisor === null || supervisor.log === null || s.log === null) continue;
       const in0 = s.log.descriptor(0);
-      if (in0 !== null && in0.file.pipe === pipe && process.supervisor.main.machine.want !== "exit") {
+      if (in0 !== null && in0.file.pipe === pipe && supervisor.main.machine.want !== "exit") {
         this.fail(`${bytes} bytes of ${s.name} never reach its log`);
       }
     }
@@ -214,29 +220,34 @@ export class Checks extends Observer {
   }
 
   override signals(_world: World, from: Process, to: Process, signal: number): void {
-    if (runsvdirProgram(from) !== null && runsvProgram(to) === null) {
-      this.fail(`runsvdir sends signal ${signal} to a stranger, pid ${to.pid}`);
+    const program = runsvdirProgram(from);
+    if (program !== null && !program.dense) {
+      if (runsvProgram(to) === null) this.fail(`runsvdir sends signal ${signal} to a stranger, pid ${to.pid}`);
+      return;
     }
-    const s = this.servedBy(from);
-    if (s === null) return;
-    const script = to.script;
-    if (to.parent !== from && (script === null || script.id !== s.id))
-      this.fail(`runsv of ${s.name} sends signal ${signal} to a stranger, pid ${to.pid}`);
+    const s = to.script === null ? null : this.service(to.script.id);
+    const serves = s !== null && (program === null ? s.runsv === from : program.supervisorOf(s.directory) !== null);
+    if (to.parent !== from && !serves)
+      this.fail(`${text(concat(from.argv))} sends signal ${signal} to a stranger, pid ${to.pid}`);
   }
 
   override fault(world: World, p: Process, _what: string): void {
-    const s = this.servedBy(p);
-    if (s === null) return;
-    s.idleSince = world.us;
-    s.logIdleSince = world.us;
+    for (let i = 0; i < this.services.length; i++) {
+      const s = this.services[i]!;
+      if (s.runsv !== p) continue;
+      s.idleSince = world.us;
+      s.logIdleSince = world.us;
+    }
   }
 
   override call(_world: World, p: Process, name: string): void {
     if (name !== "rename" && name !== "close" && name !== "write") return;
-    const s = this.servedBy(p);
-    if (s === null) return;
-    this.#statusDecodes(s, false);
-    if (s.hasLog) this.#statusDecodes(s, true);
+    for (let i = 0; i < this.services.length; i++) {
+      const s = this.services[i]!;
+      if (s.runsv !== p) continue;
+      this.#statusDecodes(s, false);
+      if (s.hasLog) this.#statusDecodes(s, true);
+    }
   }
 
   #statusDecodes(s: Service, log: boolean): void {
@@ -244,26 +255,48 @@ export class Checks extends Observer {
     if (b !== null && b.length !== 20) this.fail(`status of ${s.name} has ${b.length} bytes`);
   }
 
-  // --- when a runsv has finished a turn -----------------------------------
+  // --- when a supervisor has finished a turn -------------------------------
 
   turned(world: World, p: Process): void {
-    const program = runsvProgram(p);
-    if (runsvdirProgram(p) !== null) {
-      const most = RUNSVDIR_DESCRIPTORS + RUNSVDIR_DESCRIPTORS_EACH * this.services.length;
-      if (p.openCount() > most) this.fail(`runsvdir has ${p.openCount()} descriptors open`);
+    const runsvdir = runsvdirProgram(p);
+    const runsv = runsvProgram(p);
+    if (runsvdir !== null) this.#runsvdirTurned(world, p, runsvdir);
+    else if (runsv !== null && runsv.process !== null) {
+      this.#findServed(world, p, runsv, runsv.process.supervisor.serviceFd);
+      if (p.openCount() > RUNSV_DESCRIPTORS) this.fail(`runsv of ${text(runsv.name)} has ${p.openCount()} descriptors open`);
     }
-    if (program === null || program.process === null) return;
-    this.#findServed(world, p, program, program.process.supervisor.serviceFd);
-    const s = this.servedBy(p);
-    if (s === null) return;
-    if (p.openCount() > RUNSV_DESCRIPTORS) this.fail(`runsv of ${s.name} has ${p.openCount()} descriptors open`);
-    const supervisor = program.process.supervisor;
-    this.#status(world, s, program);
+    for (let i = 0; i < this.services.length; i++)
+      if (this.services[i]!.runsv === p) this.#supervised(world, p, this.services[i]!);
+  }
+
+  #runsvdirTurned(world: World, p: Process, program: RunsvdirProgram): void {
+    const each = program.dense ? RUNSV_DESCRIPTORS : RUNSVDIR_DESCRIPTORS_EACH;
+    const most = RUNSVDIR_DESCRIPTORS + each * this.services.length;
+    if (p.openCount() > most) this.fail(`runsvdir has ${p.openCount()} descriptors open`);
+    if (!program.dense) return;
+    for (let i = 0; i < this.services.length; i++) {
+      const s = this.services[i]!;
+      if (program.supervisorOf(s.directory) !== null) this.#supervises(world, p, s);
+      else if (s.runsv === p) {
+        // Told to exit, unless it is the process that has become another program.
+        if (program.begun) this.#cleanEnd(s);
+        else this.#killed(world, s);
+        s.runsv = null;
+      }
+    }
+  }
+
+  #supervised(world: World, p: Process, s: Service): void {
+    const supervisor = supervisorIn(p, s.directory);
+    if (supervisor === null) return;
+    this.#status(world, s);
+    const lock = s.directory.child(ascii("supervise"))?.child(ascii("lock"));
+    if (lock?.kind === "file" && lock.lockedBy === null) this.fail(`supervisor of ${s.name} does not hold its lock`);
     const m = supervisor.main.machine;
     if (s.run !== null && !s.recordLost && m.state === "run" && m.pid !== s.run.pid && !waiting(p)) {
-      this.fail(`runsv of ${s.name} believes in pid ${m.pid}, run is ${s.run.pid}`);
+      this.fail(`supervisor of ${s.name} believes in pid ${m.pid}, run is ${s.run.pid}`);
     }
-    this.#samePipe(p, s, program);
+    this.#samePipe(p, s, supervisor);
   }
 
   #findServed(world: World, p: Process, program: RunsvProgram, directory: number): void {
@@ -274,18 +307,16 @@ export class Checks extends Observer {
   }
 
   /** The state files tell what the machine knows, unless they could not be written and are tried again. */
-  #status(world: World, s: Service, program: RunsvProgram): void {
-    const process = program.process;
-    if (process === null) return;
-    const instance = process.supervisor.main;
-    if (instance.retriesFiles) return;
+  #status(world: World, s: Service): void {
+    const supervisor = supervisorIn(s.runsv, s.directory);
+    if (supervisor === null || supervisor.main.retriesFiles) return;
     const b = s.stateFile(false, STATUS);
     const status = b === null ? null : unpackStatus(b);
     if (status === null) {
       this.fail(`status of ${s.name} is missing or short`);
       return;
     }
-    const m = instance.machine;
+    const m = supervisor.main.machine;
     const want = m.want === "up" ? "up" : "down";
     if (status.pid !== m.pid || status.state !== m.state || status.want !== want || status.paused !== m.paused) {
       this.fail(`status of ${s.name} says ${status.state} ${status.pid} ${status.want}, machine ${m.state} ${m.pid} ${want}`);
@@ -300,12 +331,11 @@ export class Checks extends Observer {
     world.note("status", s.id, m.pid);
   }
 
-  /** The service writes into the pipe that runsv holds, which the log reads now or will read next. */
-  #samePipe(p: Process, s: Service, program: RunsvProgram): void {
-    const process = program.process;
-    if (process === null || s.run === null || s.recordLost) return;
+  /** The service writes into the pipe that its supervisor holds, which the log reads now or will read next. */
+  #samePipe(p: Process, s: Service, supervisor: Supervisor): void {
+    if (s.run === null || s.recordLost) return;
     const out = s.run.descriptor(1);
-    const held = p.descriptor(process.supervisor.pipeRead);
+    const held = p.descriptor(supervisor.pipeRead);
     if (out === null || held === null || out.file.pipe === null) return;
     if (out.file.pipe !== held.file.pipe) this.fail(`run of ${s.name} writes into another pipe than its log reads`);
   }
@@ -327,10 +357,8 @@ export class Checks extends Observer {
   }
 
   #idle(world: World, s: Service): void {
-    const p = s.runsv;
-    const program = runsvProgram(p);
-    if (p === null || program === null || program.process === null || p.stopped) return;
-    const supervisor = program.process.supervisor;
+    const supervisor = supervisorIn(s.runsv, s.directory);
+    if (s.runsv === null || supervisor === null || s.runsv.stopped) return;
     if (supervisor.main.machine.want !== "up" || s.run !== null || s.finish !== null || s.hook !== null) s.idleSince = world.us;
     const log = supervisor.log;
     if (log === null || log.machine.want !== "up" || s.log !== null) s.logIdleSince = world.us;
@@ -357,12 +385,6 @@ function waiting(p: Process): boolean {
   if (p.pending.has(SIGCHLD)) return true;
   for (let i = 0; i < p.children.length; i++) if (p.children[i]!.state === "zombie") return true;
   return false;
-}
-
-function machine(p: Process | null) {
-  const program = runsvProgram(p);
-  if (program === null || program.process === null) return null;
-  return program.process.supervisor.main.machine;
 }
 
 /** Whether a file is there. */

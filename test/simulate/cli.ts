@@ -1,5 +1,5 @@
 /**
- * `npm run simulate -- [--seeds N] [--from S] [--lines] [--stop]`: worlds from
+ * `npm run simulate -- [--seeds N] [--from S] [--lines] [--stop] [--all]`: worlds from
  * seed S on, a line of progress, and each broken promise with its seed. With
  * --lines the trace of every world, with --stop none after the first failure.
  */
@@ -14,10 +14,17 @@ const { values } = parseArgs({
     lines: { type: "boolean", default: false },
     stop: { type: "boolean", default: false },
     all: { type: "boolean", default: false },
+    help: { type: "boolean", default: false },
   },
 });
 const from = Number(values.from);
 const count = Number(values.seeds);
+const understood = Number.isSafeInteger(from) && Number.isSafeInteger(count) && count > 0;
+if (values.help || !understood) {
+  const usage = "usage: npm run simulate -- [--seeds NUMBER] [--from SEED] [--lines] [--stop] [--all]\n";
+  (values.help ? process.stdout : process.stderr).write(usage);
+  process.exit(values.help ? 0 : 2);
+}
 
 function commit(): string {
   try {

@@ -1,11 +1,16 @@
 /** What the simulation has found, each as a row that fails when the bug comes back. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { SIGTERM } from "../../src/kernel/constants.ts";
+import type { Process } from "../../src/kernel/simulated/process.ts";
+import { supervisorIn } from "./programs.ts";
 import { type Files, Scene } from "./scene.ts";
 
 type Row = { readonly name: string; readonly files: Files; readonly play: (s: Scene) => void };
 
 const LIVES: Files = { run: "" };
+/** Descriptors of a dense runsvdir that must spare them from its first service on, and can just open it. */
+const FEW = 22;
 const LOGGED: Files = { run: "out=5-20", log: "read=1" };
 
 /** A supervisor is killed and the next one meets a fault: the service lives on, and there is one of it. */
@@ -171,7 +176,64 @@ const ROWS: readonly Row[] = [
       assert.notEqual(p.state, "live");
     },
   },
+  {
+    name: "a dense runsvdir told to end before it has looked: it ends what a killed one left, and says so",
+    files: { run: "out=5-20 slow=500", log: "read=1" },
+    play: (s) => {
+      s.kill(dense(s));
+      s.run(10);
+      const next = s.runsvdir(true);
+      // Its first turn, in which it sees the directory and opens nothing.
+      s.run(0.01);
+      s.signal(next, SIGTERM);
+      s.run(400);
+      assert.equal(next.state, "live", "it waits for the service");
+      s.run(3000);
+      assert.equal(next.status, 0);
+      assert.equal(s.service.run ?? s.service.log, null);
+      assert.equal(s.service.starts, 1);
+    },
+  },
+  {
+    name: "a dense runsvdir told to end before it has looked: it starts nothing",
+    files: LIVES,
+    play: (s) => {
+      s.kill(dense(s));
+      s.kill(s.service.run);
+      s.run(10);
+      const next = s.runsvdir(true);
+      s.run(0.01);
+      s.signal(next, SIGTERM);
+      s.run(3000);
+      assert.equal(next.status, 0);
+      assert.equal(s.service.starts, 1);
+    },
+  },
+  {
+    name: "a dense runsvdir told to end, then a service told to come up: it ends",
+    files: { run: "slow=1000" },
+    play: (s) => {
+      const p = dense(s);
+      s.signal(p, SIGTERM);
+      s.run(300);
+      s.command("u");
+      s.run(200);
+      s.command("o");
+      s.run(3000);
+      assert.equal(p.status, 0);
+      assert.equal(s.service.run, null);
+      assert.equal(s.service.starts, 1);
+    },
+  },
 ];
+
+/** A dense runsvdir whose service runs. */
+function dense(s: Scene): Process {
+  const p = s.runsvdir(true);
+  s.run(3000);
+  assert.notEqual(s.service.run, null);
+  return p;
+}
 
 /** Service and log have their pipe in common, whichever of the supervisors is killed next. */
 function samePipe(s: Scene): void {
@@ -202,6 +264,53 @@ function killedAt(at: number, files: Files, fault: string, skip: number): void {
 test("a runsv killed at any call leaves one service", () => {
   for (let at = 1; at < 90; at++) killedAt(at, LIVES, "", 0);
   for (let at = 1; at < 140; at++) killedAt(at, LOGGED, "", 0);
+});
+
+/** `openFiles`: how many descriptors a process may have. Returns how many calls there were. */
+function denseKilledAtAnyCall(openFiles: number): number {
+  for (let at = 1; ; at++) {
+    const s = new Scene(LOGGED);
+    s.world.openFiles = openFiles;
+    const first = s.runsvdir(true);
+    first.killAtCall = at;
+    s.run(2500);
+    if (first.state === "live") return at;
+    s.runsvdir(true);
+    s.run(3000);
+    assert.equal(s.checks.failure, "", `killed at call ${at}`);
+    assert.notEqual(s.service.run, null, `killed at call ${at}`);
+    assert.notEqual(s.service.log, null, `killed at call ${at}`);
+  }
+}
+
+test("a dense runsvdir killed at any call leaves one service", () => {
+  assert.ok(denseKilledAtAnyCall(1024) > 100);
+});
+
+test("a dense runsvdir with few descriptors killed at any call leaves one service", () => {
+  assert.ok(denseKilledAtAnyCall(FEW) > denseKilledAtAnyCall(1024));
+});
+
+test("few descriptors: none for a moment, when directories are to be opened again, and no program without a record", () => {
+  for (let n = 0; n < 40; n++) {
+    const s = new Scene(LOGGED);
+    s.world.openFiles = FEW;
+    const first = dense(s);
+    // As when another supervisor has opened its own since.
+    supervisorIn(first, s.service.directory)?.putAway();
+    first.planned = "EMFILE open";
+    first.plannedSkip = n >> 2;
+    first.plannedTimes = 1 + (n & 1);
+    s.kill((n & 2) === 0 ? s.service.run : s.service.log);
+    s.run(50);
+    s.kill(first);
+    s.run(100);
+    s.runsvdir(true);
+    s.run(3000);
+    assert.equal(s.checks.failure, "", `case ${n}`);
+    assert.notEqual(s.service.run, null);
+    assert.notEqual(s.service.log, null);
+  }
 });
 
 test("a runsv killed at any call whose record met EINTR leaves one service", () => {

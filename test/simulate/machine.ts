@@ -22,8 +22,8 @@ import type { Process } from "../../src/kernel/simulated/process.ts";
 import { Script } from "../../src/kernel/simulated/script.ts";
 import { World } from "../../src/kernel/simulated/world.ts";
 import { Checks } from "./checks.ts";
+import { Asker, converged } from "./convergence.ts";
 import { addService, type Service } from "./plan.ts";
-import { runsvdirProgram, runsvProgram } from "./programs.ts";
 import { Scheduler, startRunsv, startRunsvdir } from "./scheduler.ts";
 
 const SECOND_US = 1000000;
@@ -32,8 +32,6 @@ const TROUBLE_FROM_US = 4 * SECOND_US;
 const TROUBLE_TO_US = 20 * SECOND_US;
 /** From the end of the faults to the state that was asked for. */
 const CONVERGENCE_US = 15 * SECOND_US;
-/** A new runsvdir has looked at its directory by then, whatever the faults. */
-const SCAN_US = 6 * SECOND_US;
 /** So many service directories a world has, those replaced included. */
 const SERVICES_MOST = 6;
 /** Commands of a flood: more than the machine takes in at a time. */
@@ -67,7 +65,7 @@ class Keeper extends Actor {
     if (init === null) return;
     if (m.tree) {
       const old = m.runsvdir;
-      if (old === null || old.state !== "live") m.runsvdir = startRunsvdir(world, init);
+      if (old === null || old.state !== "live") m.runsvdir = startRunsvdir(world, init, m.dense);
       return;
     }
     const s = what < m.services.length ? m.services[what]! : null;
@@ -203,6 +201,8 @@ export class Machine {
   readonly checks: Checks;
   /** Whether a runsvdir keeps the supervisors. */
   readonly tree: boolean;
+  /** And whether that is in one process with them. */
+  readonly dense: boolean;
   runsvdir: Process | null = null;
   /** The faults are over. */
   calm = false;
@@ -225,6 +225,10 @@ export class Machine {
     makeDirectory(w, "/service");
     this.#keeper = new Keeper(this, this.#prng);
     this.tree = this.#prng.below(2) === 0;
+    this.dense = this.tree && this.#prng.below(2) === 0;
+    // From the first or second service on descriptors are scarce, and mappings may be of no use then.
+    if (this.dense && this.#prng.below(2) === 0) w.openFiles = this.#prng.between(20, 48);
+    w.mapsBelow = this.#prng.below(4) === 0;
     const n = this.#prng.between(1, 3);
     for (let i = 0; i < n; i++) addService(w, this.#prng, this.services, `s${i}`);
   }
@@ -239,7 +243,7 @@ export class Machine {
     this.#scheduler.runUntil(w.us + troubled);
     this.#calm();
     this.#scheduler.runUntil(w.us + CONVERGENCE_US);
-    this.#converged();
+    converged(this.checks, w, this.services, this.runsvdir);
     return {
       seed: this.#seed,
       failure: this.checks.failure,
@@ -306,7 +310,7 @@ export class Machine {
 
   #touch(dir: Inode, what: number, name: string): void {
     dir.mtimeSeconds = Math.floor((this.world.us + this.world.wallOffsetUs) / SECOND_US);
-    this.world.notify(dir, what, ascii(name));
+    dir.notify(what, ascii(name));
   }
 
   // --- convergence --------------------------------------------------------
@@ -327,66 +331,6 @@ export class Machine {
       if (run !== null) run.mode = 0o755;
       w.at(w.us + 3 * SECOND_US, null, new Asker(this.services[i]!, this.#prng.below(2) === 0 ? "u" : "d"), 0);
     }
-  }
-
-  /** Its directory went while there was no runsvdir to see it: nobody knows of its runsv any more, as with runit. */
-  #orphaned(s: Service): boolean {
-    const program = runsvdirProgram(this.runsvdir);
-    const bornAt = program === null ? this.world.us : program.bornAt;
-    const runsv = runsvProgram(s.runsv);
-    return runsv !== null && runsv.startedAt < bornAt && s.movedAt < bornAt + SCAN_US;
-  }
-
-  #converged(): void {
-    for (let i = 0; i < this.services.length && this.checks.failure === ""; i++) {
-      const s = this.services[i]!;
-      const runsv = runsvProgram(s.runsv);
-      if (!s.listed) {
-        if (s.runsv !== null && !s.stubborn && !s.called && !this.#orphaned(s))
-          this.checks.fail(`${s.name} is gone and has a runsv in the end`);
-      } else if (s.runsv === null) this.checks.fail(`${s.name} has no runsv in the end`);
-      else if (s.asked === "") this.checks.fail(`${s.name} takes no commands in the end`);
-      else if (runsv !== null && runsv.startedAt > s.askedAt) {
-        // The one that was asked had been told to exit: the bytes went with its FIFO.
-      } else if (s.asked === "u" && this.world.us - s.runStartedAt > 11 * SECOND_US && s.run === null) {
-        this.checks.fail(`${s.name} was asked up and does not run in the end`);
-      } else if (s.asked === "d" && s.run !== null && !s.stubborn) {
-        this.checks.fail(`${s.name} was asked down and runs in the end`);
-      } else if (s.hasLog && s.log === null && this.world.us - s.logStartedAt > 2 * SECOND_US) {
-        this.checks.fail(`log of ${s.name} does not run in the end`);
-      }
-    }
-  }
-}
-
-/** Asks a service for its last state, as soon as somebody listens; its log is wanted up. */
-class Asker extends Actor {
-  readonly #service: Service;
-  readonly #letter: string;
-  constructor(service: Service, letter: string) {
-    super();
-    this.#service = service;
-    this.#letter = letter;
-  }
-
-  override act(world: World, _what: number): void {
-    const s = this.#service;
-    const fifo = s.control(false);
-    const pipe = fifo === null ? null : fifo.pipe;
-    const log = s.hasLog ? s.control(true) : null;
-    const logPipe = log === null ? null : log.pipe;
-    const ready =
-      pipe !== null && pipe.readers > 0 && pipe.room > 1 && (logPipe === null || (logPipe.readers > 0 && logPipe.room > 0));
-    if (!ready || pipe === null) {
-      world.at(world.us + 100000, null, this, 0);
-      return;
-    }
-    // A paused service would not take TERM.
-    pipe.put(ascii(`c${this.#letter}`));
-    if (logPipe !== null) logPipe.put(ascii("cu"));
-    s.asked = this.#letter;
-    s.askedAt = world.us;
-    world.note(`ask ${this.#letter}`, s.id, 0);
   }
 }
 

@@ -23,8 +23,10 @@ export class Service {
   stubborn = false;
   /** Longest a finish script or a hook takes, ms. */
   hookMs = 0;
-  /** Living processes; runsv: the one that holds the lock, or the first that will try to. */
+  /** Living processes; runsv: the one that holds the lock (runsvdir, if that is dense), or the first that will try to. */
   runsv: Process | null = null;
+  /** Since when it has been that one, µs. */
+  supervisedAt = 0;
   run: Process | null = null;
   finish: Process | null = null;
   hook: Process | null = null;

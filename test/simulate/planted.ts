@@ -26,8 +26,8 @@ export const PLANTED: readonly Planted[] = [
   {
     name: "a process with the recorded number is taken for the old one",
     file: "src/host/adopted-process.ts",
-    text: "seen.startBootMs < startedBootMs - START_SLACK_BEFORE_MS || seen.startBootMs > startedBootMs + THROTTLE_MS",
-    instead: "seen.startBootMs < 0",
+    text: "return early || seen.startBootMs > startedBootMs + THROTTLE_MS ? -ESRCH : 0;",
+    instead: "return early && seen.startBootMs < 0 ? -ESRCH : 0;",
   },
   {
     name: "the second between starts is 900 ms",
@@ -55,15 +55,21 @@ export const PLANTED: readonly Planted[] = [
   },
   {
     name: "a status that could not be written is not written again",
+    file: "src/host/told-state.ts",
+    text: "this.rewriteAt = (problem === null && this.#recorded) || this.#files.removed ? null : instant(now + REWRITE_MS);",
+    instead: "this.rewriteAt = null;",
+  },
+  {
+    name: "a control script runs before the files tell what is wanted",
     file: "src/host/instance.ts",
-    text: "this.#rewriteAt = (problem === null && recorded) || this.files.removed ? null : instant(now + REWRITE_MS);",
-    instead: "this.#rewriteAt = null;",
+    text: "    this.#show(now);\n    const spawned",
+    instead: "    const spawned",
   },
   {
     name: "status is written in place",
     file: "src/host/state-directory.ts",
-    text: `return this.#replace("status", ascii("status.new"), ascii("status"), packed);`,
-    instead: `return this.#replace("status", ascii("status"), ascii("status"), packed);`,
+    text: `const problem = this.#replace("status", ascii("status.new"), ascii("status"), packed);`,
+    instead: `const problem = this.#replace("status", ascii("status"), ascii("status"), packed);`,
   },
   {
     name: "the directory of the log service stays open after its start",
@@ -93,7 +99,7 @@ export const PLANTED: readonly Planted[] = [
     name: "an adopted service is told to be as young as its supervisor",
     file: "src/host/instance.ts",
     text: "    record.supervisor = this.#kernel.getpid();\n",
-    instead: "    record.supervisor = this.#kernel.getpid();\n    this.#stamp();\n",
+    instead: "    record.supervisor = this.#kernel.getpid();\n    this.#told.stamp();\n",
   },
   {
     name: "runsvdir does not recognise a living runsv",
@@ -106,5 +112,29 @@ export const PLANTED: readonly Planted[] = [
     file: "src/core/scan.ts",
     text: "if (entry.pid === NO_PID) this.#forget(entry, actions);\n      else",
     instead: "if (entry.pid !== 0) this.#forget(entry, actions);\n      else",
+  },
+  {
+    name: "a dense runsvdir does not tell a supervisor of its child's end",
+    file: "src/host/dense-host.ts",
+    text: "    this.#host.children.set(child, this);\n",
+    instead: "",
+  },
+  {
+    name: "a supervisor that spares descriptors gives up its lock",
+    file: "src/host/sparing.ts",
+    text: "    kernel.close(other);\n    return { fd: -1, mapping };",
+    instead: "    kernel.close(other);\n    kernel.letGo(mapping);\n    return { fd: -1, mapping };",
+  },
+  {
+    name: "where descriptors are scarce, the end of a service taken over is not looked for",
+    file: "src/host/instance.ts",
+    text: "this.#adopted.polled ? after(now, POLL_MS) : null;",
+    instead: "this.#adopted.polled && now < 0 ? after(now, POLL_MS) : null;",
+  },
+  {
+    name: "up keeps a dense runsvdir from ending",
+    file: "src/host/dense-host.ts",
+    text: "return this.#host.ends;",
+    instead: "return false;",
   },
 ];

@@ -1,16 +1,22 @@
 /** Our own programs as simulated processes: the real hosts and machines, one turn at a time. */
 import { ascii, EMPTY, item } from "../../src/base/bytes.ts";
 import type { Fd } from "../../src/base/units.ts";
-import type { ScanEntry } from "../../src/core/scan.ts";
+import { entryKey, type ScanEntry } from "../../src/core/scan.ts";
+import { DenseStarter } from "../../src/host/dense-host.ts";
 import { findReadEnd, keepLogPipe } from "../../src/host/log-pipe.ts";
+import { Nursery } from "../../src/host/nursery.ts";
 import { RunsvProcess } from "../../src/host/runsv-process.ts";
 import { RunsvdirProcess } from "../../src/host/runsvdir-process.ts";
 import { RunsvStarter, ScanOutput } from "../../src/host/scanner.ts";
-import { type Inherited, NOTHING_INHERITED } from "../../src/host/supervisor.ts";
+import { type Inherited, NOTHING_INHERITED, type Supervisor } from "../../src/host/supervisor.ts";
 import { AT_FDCWD, EAGAIN } from "../../src/kernel/constants.ts";
+import { Stat } from "../../src/kernel/kernel.ts";
+import { fill } from "../../src/kernel/simulated/file-calls.ts";
+import type { Inode } from "../../src/kernel/simulated/inode.ts";
 import { type Process, Program } from "../../src/kernel/simulated/process.ts";
 import type { World } from "../../src/kernel/simulated/world.ts";
 import { SimulatedKernel } from "../../src/kernel/simulated.ts";
+import type { Reactor } from "../../src/reactor.ts";
 
 export class RunsvProgram extends Program {
   readonly kernel: SimulatedKernel;
@@ -96,25 +102,72 @@ class SimulatedStarter extends RunsvStarter {
   }
 }
 
+/** runsvdir --dense; remembers whom it has started. */
+class HostStarter extends DenseStarter {
+  readonly #numbers: number[] = [];
+  readonly #keys: string[] = [];
+
+  constructor(reactor: Reactor, dir: Uint8Array, descriptors: number) {
+    super(reactor, { dir, ownSession: false, descriptors, print: () => {}, nursery: new Nursery() });
+  }
+
+  override start(entry: ScanEntry, dir: Fd, bootId: Uint8Array): number {
+    const number = super.start(entry, dir, bootId);
+    if (number <= 0) return number;
+    this.#numbers.push(number);
+    this.#keys.push(entry.key);
+    return number;
+  }
+
+  /** The supervisor of the service directory. */
+  supervisorOf(directory: Inode): Supervisor | null {
+    const stat = new Stat();
+    fill(stat, directory);
+    const key = entryKey(stat.dev, stat.ino);
+    for (let i = this.#numbers.length - 1; i >= 0; i--) {
+      const supervisor = this.#keys[i]! === key ? this.supervisor(this.#numbers[i]!) : null;
+      if (supervisor !== null) return supervisor;
+    }
+    return null;
+  }
+}
+
 class Silent extends ScanOutput {
   override warn(_text: string): void {}
 }
 
 export class RunsvdirProgram extends Program {
+  readonly dense: boolean;
   readonly #world: World;
   readonly #me: Process;
   readonly #kernel: SimulatedKernel;
   /** null until the first turn. */
   #process: RunsvdirProcess | null = null;
+  #host: HostStarter | null = null;
   /** It knows nothing of what was before this moment, µs. */
   readonly bornAt: number;
 
-  constructor(world: World, me: Process) {
+  constructor(world: World, me: Process, dense: boolean) {
     super();
     this.bornAt = world.us;
     this.#world = world;
     this.#me = me;
+    this.dense = dense;
     this.#kernel = new SimulatedKernel(world, me);
+  }
+
+  get begun(): boolean {
+    return this.#process !== null;
+  }
+
+  /** Told to end, and waiting for its supervisors. */
+  get ends(): boolean {
+    return this.#process !== null && this.#process.exitCode >= 0;
+  }
+
+  /** Its own supervisor of the service directory, if it is dense and has one that is open. */
+  supervisorOf(directory: Inode): Supervisor | null {
+    return this.#host === null ? null : this.#host.supervisorOf(directory);
   }
 
   override turn(): void {
@@ -126,19 +179,26 @@ export class RunsvdirProgram extends Program {
 
   #start(): void {
     const k = this.#kernel;
+    const dir = item(this.#me.argv, 1) ?? EMPTY;
     const process = new RunsvdirProcess(k, []);
     if (process.status < 0) k.exit(100);
-    const starter = new SimulatedStarter(this.#world, this.#me, k);
-    if (process.supervise(item(this.#me.argv, 1) ?? EMPTY, starter, new Silent()) < 0) k.exit(100);
+    if (process.supervise(dir, this.#starter(process, dir), new Silent()) < 0) k.exit(100);
     this.#process = process;
     process.begin();
+  }
+
+  #starter(process: RunsvdirProcess, dir: Uint8Array): RunsvStarter {
+    if (!this.dense) return new SimulatedStarter(this.#world, this.#me, this.#kernel);
+    const host = new HostStarter(process.reactor, dir, this.#world.openFiles);
+    this.#host = host;
+    return host;
   }
 
   /** The program on disk is executed again: what is close-on-exec is gone, children stay. */
   #upgrade(): void {
     const me = this.#me;
-    for (let fd = 0; fd < me.descriptors.length; fd++) if (me.descriptor(fd)?.closeOnExec) this.#world.closeAt(me, fd);
-    me.program = new RunsvdirProgram(this.#world, me);
+    this.#world.dropImage(me);
+    me.program = new RunsvdirProgram(this.#world, me, this.dense);
     me.waitingOn = null;
     me.wakeAt = this.#world.us;
   }
@@ -157,4 +217,18 @@ export function runsvProgram(p: Process | null): RunsvProgram | null {
   const program = p.program;
   if (program === null) return null;
   return program instanceof RunsvProgram ? program : null;
+}
+
+/** What supervises the service directory in `p`: p's one supervisor, or one of those it hosts. null: nothing yet. */
+export function supervisorIn(p: Process | null, directory: Inode): Supervisor | null {
+  const runsv = runsvProgram(p);
+  if (runsv !== null) return runsv.process === null ? null : runsv.process.supervisor;
+  const runsvdir = runsvdirProgram(p);
+  return runsvdir === null ? null : runsvdir.supervisorOf(directory);
+}
+
+/** Whether it hosts the supervisors of services itself. */
+export function isHost(p: Process | null): boolean {
+  const program = runsvdirProgram(p);
+  return program !== null && program.dense;
 }

@@ -50,8 +50,8 @@ export class Scene {
   }
 
   /** A new runsvdir of the directory the service lies in. */
-  runsvdir(): Process {
-    const p = startRunsvdir(this.world, this.#init);
+  runsvdir(dense = false): Process {
+    const p = startRunsvdir(this.world, this.#init, dense);
     if (p === null) throw new Error("no runsvdir");
     return p;
   }
@@ -65,6 +65,10 @@ export class Scene {
   }
 
   kill(p: Process | null): void {
-    if (p !== null) this.world.signal(p, SIGKILL);
+    this.signal(p, SIGKILL);
+  }
+
+  signal(p: Process | null, signal: number): void {
+    if (p !== null) this.world.signal(p, signal);
   }
 }

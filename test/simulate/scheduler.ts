@@ -14,14 +14,16 @@ const SECOND_US = 1000000;
 /** A process that is woken more often in a simulated second spins. */
 const TURNS_A_SECOND = 3000;
 
-/** Starts what is ours: `#!upkeep runsv`, `#!upkeep runsvdir`. */
+/** Starts what is ours: `#!upkeep runsv`, `#!upkeep runsvdir`, `#!upkeep dense` for runsvdir --dense. */
 class Maker extends ProgramMaker {
   override make(world: World, p: Process, name: string): Program {
     switch (name) {
       case "runsv":
         return RunsvProgram.ofArguments(world, p);
       case "runsvdir":
-        return new RunsvdirProgram(world, p);
+        return new RunsvdirProgram(world, p, false);
+      case "dense":
+        return new RunsvdirProgram(world, p, true);
       default:
         throw new Error(`no program ${name}`);
     }
@@ -37,9 +39,10 @@ export function startRunsv(world: World, s: Service, parent: Process): void {
 }
 
 /** A runsvdir of /service, as a child of `parent`. */
-export function startRunsvdir(world: World, parent: Process): Process | null {
+export function startRunsvdir(world: World, parent: Process, dense: boolean): Process | null {
   const p = world.forked(parent);
-  if (p !== null) world.exec(p, ascii("/bin/runsvdir"), ascii("#!upkeep runsvdir"), [ascii("runsvdir"), ascii("/service")]);
+  const program = dense ? "#!upkeep dense" : "#!upkeep runsvdir";
+  if (p !== null) world.exec(p, ascii("/bin/runsvdir"), ascii(program), [ascii("runsvdir"), ascii("/service")]);
   return p;
 }
 

@@ -68,6 +68,11 @@ export class Cgroup {
     return `echo $$ >'${join(this.#dir, "cgroup.procs")}'`;
   }
 
+  /** For a shell: what leaves it again. */
+  get leave(): string {
+    return `echo $$ >'${join(this.#dir, "../cgroup.procs")}'`;
+  }
+
   /** A limit in bytes or processes; null: none. */
   limit(value: number | null): void {
     writeFileSync(this.#file, value === null ? (this.#file.endsWith("limit_in_bytes") ? "-1" : "max") : `${value}`);

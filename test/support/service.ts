@@ -2,6 +2,7 @@
 import { closeSync, constants, openSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
+import { ADOPT_BYTES } from "../../src/formats/adopt.ts";
 import { STATUS_BYTES, type Status, unpackStatus } from "../../src/formats/status.ts";
 import { RUNIT, type Toolchain, tempDir, UPKEEP, until } from "./lab.ts";
 
@@ -52,6 +53,11 @@ export class Service {
   get pid(): number {
     return Number(this.file("supervise/pid"));
   }
+  /** Pid of the process that supervises it, by its record; 0 without one. */
+  get supervisor(): number {
+    const record = Buffer.from(this.file("supervise/adopt"), "latin1");
+    return record.length < ADOPT_BYTES ? 0 : record.readUInt32LE(44);
+  }
   get statusBytes(): Buffer {
     return readFileSync(this.path("supervise/status"));
   }
@@ -101,6 +107,17 @@ export class Service {
     await until(`${n} lines in ${this.path(name)}`, () => this.lines(name).length >= n);
     return this.lines(name);
   }
+}
+
+/** The letter of proc(5) for a process's state; empty when it is gone. */
+export function processState(pid: number): string {
+  return /.*\) (\S)/s.exec(slurp(`/proc/${pid}/stat`))?.[1] ?? "";
+}
+
+/** Another one after each exec: the stack's place (proc(5) startstack) is drawn anew. */
+export function imageOf(pid: number): string {
+  const fields = slurp(`/proc/${pid}/stat`).replace(/^.*\) /s, "");
+  return fields.split(" ")[25] ?? "";
 }
 
 /** Whether a process lives (a zombie does not). */

@@ -221,7 +221,7 @@ export abstract class FileCalls extends Calls {
     if (dir === null || dir.links === 0) return -K.ENOENT;
     if (this.noSpace()) return -K.ENOSPC;
     dir.attach(place.name, this.world.inode(kind, mode));
-    this.world.notify(dir, K.IN_CREATE, place.name);
+    dir.notify(K.IN_CREATE, place.name);
     return 0;
   }
 
@@ -298,6 +298,20 @@ export abstract class FileCalls extends Calls {
     }
     inode.lockedBy = d.file;
     return 0;
+  }
+
+  override hold(fd: Fd): number {
+    this.enter("hold");
+    const d = this.me.descriptor(fd);
+    if (d === null) return -K.EBADF;
+    if (d.file.kind !== "file" || !d.file.reads) return -K.EACCES;
+    // What the file system maps may be another file below, as overlayfs does.
+    return this.world.map(this.me, this.world.mapsBelow ? new OpenFile("file", d.file.flags) : d.file);
+  }
+
+  override letGo(held: number): number {
+    this.enter("letGo");
+    return this.world.unmap(this.me, held) ? 0 : -K.EINVAL;
   }
 
   override fcntl(fd: Fd, command: number, argument: number): number {

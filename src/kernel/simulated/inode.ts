@@ -146,6 +146,23 @@ export class Inode {
     if (inode.kind === "directory" && inode.links === 0) inode.parent = null;
   }
 
+  /** Tells the watches of this directory. */
+  notify(mask: number, name: Uint8Array): void {
+    for (let i = 0; i < this.watches.length; i++) {
+      const w = this.watches[i]!;
+      if ((w.mask & mask) === 0) continue;
+      const size = 16 + (name.length === 0 ? 0 : (name.length + 16) & ~15);
+      const b = new Uint8Array(size);
+      b[0] = w.wd & 255;
+      b[4] = mask & 255;
+      b[5] = (mask >>> 8) & 255;
+      b[6] = (mask >>> 16) & 255;
+      b[12] = size - 16;
+      b.set(name, 16);
+      w.instance.queue.push(b);
+    }
+  }
+
   /** Overwrites or extends a file at `at`. */
   store(at: number, from: Uint8Array): void {
     const end = at + from.length;

@@ -124,6 +124,25 @@ export function procDescriptor(world: World, self: Process, path: Uint8Array): O
   return d === null ? null : d.file;
 }
 
+/** What /proc/self/fd/N reads as (proc(5)): the path of a named file, whichever of its names. */
+export function descriptorPath(world: World, file: OpenFile): Uint8Array {
+  const inode = file.inode;
+  const named = inode === null ? null : pathBelow(world.root, inode);
+  return ascii(named ?? "/somewhere (deleted)");
+}
+
+/** The path of an inode in what lies below a directory; null: it is not there. */
+function pathBelow(directory: Inode, inode: Inode): string | null {
+  for (let i = 0; i < directory.entries.length; i++) {
+    const entry = directory.entries[i]!;
+    const name = `/${text(entry.name)}`;
+    if (entry.inode === inode) return name;
+    const below = entry.inode.kind === "directory" ? pathBelow(entry.inode, inode) : null;
+    if (below !== null) return name + below;
+  }
+  return null;
+}
+
 /** proc_pid_stat(5): the start time in ticks of 10 ms is field 22, the wait status of a zombie field 52. */
 const REST = "100000 50 0 0 0 0 0 0 0 0 0 0 0 0 0 17 0 0 0 0 0 0 0 0 0 0 0 0 0";
 

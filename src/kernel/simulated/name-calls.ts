@@ -4,6 +4,7 @@ import type { Fd } from "../../base/units.ts";
 import * as K from "../constants.ts";
 import type { Stat } from "../kernel.ts";
 import { FileCalls, fill } from "./file-calls.ts";
+import { descriptorPath, procDescriptor } from "./lookup.ts";
 
 export abstract class NameCalls extends FileCalls {
   override rename(fromDir: Fd, from: Uint8Array, toDir: Fd, to: Uint8Array): number {
@@ -30,8 +31,8 @@ export abstract class NameCalls extends FileCalls {
       }
     }
     if (moved.kind === "directory") moved.parent = b.parent;
-    this.world.notify(a.parent, K.IN_MOVED_FROM, a.name);
-    this.world.notify(b.parent, K.IN_MOVED_TO, b.name);
+    a.parent.notify(K.IN_MOVED_FROM, a.name);
+    b.parent.notify(K.IN_MOVED_TO, b.name);
     return 0;
   }
 
@@ -46,7 +47,7 @@ export abstract class NameCalls extends FileCalls {
     if (b.inode !== null) return -K.EEXIST;
     if (this.noSpace()) return -K.ENOSPC;
     b.parent.attach(b.name, a.inode);
-    this.world.notify(b.parent, K.IN_CREATE, b.name);
+    b.parent.notify(K.IN_CREATE, b.name);
     return 0;
   }
 
@@ -64,13 +65,20 @@ export abstract class NameCalls extends FileCalls {
 
   override readlink(dir: Fd, path: Uint8Array, into: Uint8Array): number {
     this.enter("readlink");
+    const open = procDescriptor(this.world, this.me, path);
+    if (open !== null) return this.#copy(descriptorPath(this.world, open), into);
     const place = this.lookup.place(dir, path, false);
     if (place.errno !== 0) return -place.errno;
     const inode = place.inode;
     if (inode === null) return -K.ENOENT;
     if (inode.kind !== "symlink") return -K.EINVAL;
-    const n = inode.data.length < into.length ? inode.data.length : into.length;
-    into.set(inode.data.subarray(0, n), 0);
+    return this.#copy(inode.data, into);
+  }
+
+  /** The length of the part that fits. */
+  #copy(from: Uint8Array, into: Uint8Array): number {
+    const n = from.length < into.length ? from.length : into.length;
+    into.set(from.subarray(0, n), 0);
     return n;
   }
 
@@ -85,7 +93,7 @@ export abstract class NameCalls extends FileCalls {
     if (wantsDirectory !== (inode.kind === "directory")) return wantsDirectory ? -K.ENOTDIR : -K.EISDIR;
     if (inode.entries.length > 0) return -K.ENOTEMPTY;
     parent.detach(parent.indexOf(place.name));
-    this.world.notify(parent, K.IN_DELETE, place.name);
+    parent.notify(K.IN_DELETE, place.name);
     return 0;
   }
 
@@ -110,7 +118,7 @@ export abstract class NameCalls extends FileCalls {
     const inode = place.inode;
     if (inode === null) return -K.ENOENT;
     inode.mode = mode & 0o7777;
-    if (place.parent !== null) this.world.notify(place.parent, K.IN_ATTRIB, place.name);
+    if (place.parent !== null) place.parent.notify(K.IN_ATTRIB, place.name);
     return 0;
   }
 

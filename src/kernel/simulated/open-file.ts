@@ -39,7 +39,7 @@ export const PIPE_ATOMIC = 4096;
 export class OpenFile {
   readonly kind: OpenKind;
   flags: number;
-  /** Descriptors that refer to it; 0: it is closed and gone. */
+  /** Descriptors and mappings that refer to it; 0: it is closed and gone. */
   references = 0;
   position = 0;
   /** Of a directory: how many reads since the last rewind (0: at the start). */

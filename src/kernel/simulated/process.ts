@@ -61,6 +61,8 @@ export class Process {
   /** µs. */
   endedAt = 0;
   readonly descriptors: (Descriptor | null)[] = [];
+  /** What its memory maps, by address; gone with exec and exit. */
+  readonly mapped: (OpenFile | null)[] = [];
   cwd: Inode;
   mask: SignalSet = new SignalSet();
   readonly pending: SignalSet = new SignalSet();
@@ -89,9 +91,10 @@ export class Process {
   killAtCall = -1;
   /** Ours: the system call it is in. */
   call = "";
-  /** Ours: the fault it is to meet in that call, `EMFILE open`, after `plannedSkip` chances. */
+  /** Ours: the fault it is to meet in that call, `EMFILE open`, after `plannedSkip` chances, so many times in a row. */
   planned = "";
   plannedSkip = 0;
+  plannedTimes = 1;
 
   constructor(pid: number, parent: Process | null, cwd: Inode, startedAt: number) {
     this.pid = pid;
@@ -108,7 +111,8 @@ export class Process {
       this.plannedSkip--;
       return false;
     }
-    this.planned = "";
+    this.plannedTimes--;
+    if (this.plannedTimes === 0) this.planned = "";
     return true;
   }
 

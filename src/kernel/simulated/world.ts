@@ -40,6 +40,10 @@ export class World {
   bootNumber = 1;
   pidLimit = 400;
   pipeCapacity = 4096;
+  /** RLIMIT_NOFILE as processes are told of it: they may have it, and more. */
+  openFiles = 1024;
+  /** Mappings keep no lock (overlayfs). */
+  mapsBelow = false;
   /** Whether pidfds tell the exit status (Linux 6.15). */
   pidfdTells = true;
   traceHash = 0x811c9dc5;
@@ -125,23 +129,6 @@ export class World {
     return this.inode("fifo", 0o600);
   }
 
-  /** Tells the watches of a directory. */
-  notify(dir: Inode, mask: number, name: Uint8Array): void {
-    for (let i = 0; i < dir.watches.length; i++) {
-      const w = dir.watches[i]!;
-      if ((w.mask & mask) === 0) continue;
-      const size = 16 + (name.length === 0 ? 0 : (name.length + 16) & ~15);
-      const b = new Uint8Array(size);
-      b[0] = w.wd & 255;
-      b[4] = mask & 255;
-      b[5] = (mask >>> 8) & 255;
-      b[6] = (mask >>> 16) & 255;
-      b[12] = size - 16;
-      b.set(name, 16);
-      w.instance.queue.push(b);
-    }
-  }
-
   // --- descriptors --------------------------------------------------------
 
   /** Puts `file` at the lowest free descriptor from `least` up. */
@@ -165,6 +152,24 @@ export class World {
     p.descriptors[fd] = null;
     this.#release(d.file);
     return true;
+  }
+
+  map(p: Process, file: OpenFile): number {
+    file.references++;
+    p.mapped.push(file);
+    return p.mapped.length;
+  }
+
+  unmap(p: Process, address: number): boolean {
+    const file = address > 0 && address <= p.mapped.length ? (p.mapped[address - 1] ?? null) : null;
+    if (file === null) return false;
+    p.mapped[address - 1] = null;
+    this.#release(file);
+    return true;
+  }
+
+  #unmapAll(p: Process): void {
+    for (let address = p.mapped.length; address > 0; address--) this.unmap(p, address);
   }
 
   /** A new end of a pipe. */
@@ -257,10 +262,7 @@ export class World {
     const words = text(contents).split(" ");
     const kind = words[0]!;
     if (kind !== "#!sim" && kind !== "#!upkeep") return false;
-    for (let fd = 0; fd < p.descriptors.length; fd++) {
-      const d = p.descriptor(fd);
-      if (d?.closeOnExec) this.closeAt(p, fd);
-    }
+    this.dropImage(p);
     p.argv = argv;
     p.path = path.slice();
     this.note(`exec ${text(path)}`, p.pid, p.parent === null ? 0 : p.parent.pid);
@@ -275,6 +277,12 @@ export class World {
     return true;
   }
 
+  /** What exec(2) takes away: memory, and descriptors that are close-on-exec. */
+  dropImage(p: Process): void {
+    for (let fd = 0; fd < p.descriptors.length; fd++) if (p.descriptor(fd)?.closeOnExec) this.closeAt(p, fd);
+    this.#unmapAll(p);
+  }
+
   /** The end of a process: status as wait(2) tells it. */
   exited(p: Process, status: number): void {
     if (p.state !== "live") return;
@@ -284,6 +292,7 @@ export class World {
     p.endedAt = this.us;
     this.observer.ended(this, p);
     for (let fd = 0; fd < p.descriptors.length; fd++) this.closeAt(p, fd);
+    this.#unmapAll(p);
     this.#orphan(p);
     this.#tellParent(p);
   }
@@ -376,6 +385,7 @@ export class World {
       p.parent = null;
       p.children.splice(0, p.children.length);
       for (let fd = 0; fd < p.descriptors.length; fd++) this.closeAt(p, fd);
+      this.#unmapAll(p);
     }
     this.#poweringOff = false;
     this.init = null;
