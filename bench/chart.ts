@@ -10,10 +10,16 @@ const SHOWN: readonly (readonly [string, string, string])[] = [
   ["restart", "p50 µs", "restart latency"],
   ["restart", "CPU µs", "CPU per restart"],
   ["sv status 1", "wall µs", "sv status"],
-  ["chpst", "wall µs", "chpst -u"],
+  ["chpst", "cost µs", "chpst -u"],
+  ["process 1 with services", "PSS kB", "memory of process 1"],
   ["start-up", "wall µs", "start-up of sv"],
 ];
-const COLOURS: Readonly<Record<string, string>> = { upkeep: "#2a6f4e", BusyBox: "#8a8a8a", s6: "#b9b9b9" };
+const COLOURS: Readonly<Record<string, string>> = {
+  upkeep: "#2a6f4e",
+  "upkeep --dense": "#57a886",
+  BusyBox: "#8a8a8a",
+  s6: "#b9b9b9",
+};
 
 export function chart(rows: readonly Row[]): string {
   const parts: string[] = [];
@@ -29,7 +35,7 @@ export function chart(rows: readonly Row[]): string {
     }
     y += 10;
   }
-  return `<svg xmlns="http://www.w3.org/2000/svg" width="720" height="${y}" font-family="sans-serif" font-size="12"><rect width="720" height="${y}" fill="white"/>
+  return `<svg xmlns="http://www.w3.org/2000/svg" width="720" height="${y}" font-family="sans-serif" font-size="12"><title>Ratios to Debian's runit</title><rect width="720" height="${y}" fill="white"/>
 <text x="8" y="18" font-weight="bold">Ratio to Debian's runit (line), shorter is better</text>
 <line x1="400" x2="400" y1="24" y2="${y - 6}" stroke="#c33"/>
 ${parts.join("\n")}

@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, ROOT, symlinkSync, writeFileSync } from "./harne
 export const PEERS_DIR = `${ROOT}/build/peers`;
 
 /** How service directories are written for it. */
-export type Kind = "runit" | "s6" | "daemontools" | "supervisord" | "floor";
+export type Kind = "runit" | "dense" | "s6" | "daemontools" | "supervisord" | "pm2" | "floor";
 export type Peer = {
   readonly name: string;
   readonly kind: Kind;
@@ -20,11 +20,33 @@ export type Peer = {
   readonly most: number;
 };
 
+/** Whether services and sv are runit's. */
+export function isRunit(peer: Peer): boolean {
+  return peer.kind === "runit" || peer.kind === "dense";
+}
+
+/** How many processes it supervises `count` services with; with loggers, those included. */
+export function processesOf(kind: Kind, count: number, loggers: boolean): number {
+  if (kind === "dense" || kind === "supervisord" || kind === "pm2" || kind === "floor") return 1;
+  return 1 + count * (loggers ? (kind === "runit" ? 2 : 3) : 1);
+}
+
 const BIN = `${ROOT}/dist/bin`;
 const BUSYBOX = `${PEERS_DIR}/busybox`;
+/** Keeps the processes itself, in the foreground. */
+const PM2 = `${PEERS_DIR}/node_modules/pm2/bin/pm2-runtime`;
 
 const ALL: readonly Peer[] = [
   { name: "upkeep", kind: "runit", bin: BIN, start: (d) => [`${BIN}/runsvdir`, d], stop: "SIGHUP", needs: BIN, most: 1000 },
+  {
+    name: "upkeep --dense",
+    kind: "dense",
+    bin: BIN,
+    start: (d) => [`${BIN}/runsvdir`, "--dense", d],
+    stop: "SIGHUP",
+    needs: BIN,
+    most: 1000,
+  },
   {
     name: "runit",
     kind: "runit",
@@ -70,9 +92,18 @@ const ALL: readonly Peer[] = [
     needs: "/usr/bin/supervisord",
     most: 100,
   },
+  {
+    name: "pm2",
+    kind: "pm2",
+    bin: "/usr/bin",
+    start: (d) => [process.execPath, PM2, "start", `${d}/pm2.json`],
+    stop: "SIGTERM",
+    needs: PM2,
+    most: 100,
+  },
 ];
 
-/** The peers that are there; the others' names go into the results. pm2, tini, dumb-init supervise no directories. */
+/** The peers that are there; the others' names go into the results. tini and dumb-init supervise no directories: items/process1.ts. */
 export function peers(): { readonly there: readonly Peer[]; readonly missing: readonly string[] } {
   const told = execFileSync("sh", [`${ROOT}/bench/peers.sh`, PEERS_DIR], {
     encoding: "latin1",
@@ -83,23 +114,47 @@ export function peers(): { readonly there: readonly Peer[]; readonly missing: re
   return { there: ALL.filter((p) => existsSync(p.needs)), missing };
 }
 
+/** What logs for it, as a run script; dense logs itself, by its config. */
+function logScript(peer: Peer): string {
+  const program =
+    peer.kind === "runit" ? `${peer.bin}/svlogd -tt` : peer.kind === "s6" ? "/usr/bin/s6-log t" : "/usr/bin/multilog t";
+  return `#!/bin/sh\nexec ${program} ./main\n`;
+}
+
+const SUPERVISORD = `logfile=/dev/null
+logfile_maxbytes=0
+minfds=8000
+minprocs=3000
+`;
+const SUPERVISORD_PROGRAM = `autorestart=true
+startsecs=0
+startretries=1000000
+stdout_logfile=/dev/null
+stderr_logfile=/dev/null
+stdout_logfile_maxbytes=0
+stderr_logfile_maxbytes=0
+`;
+
 /** Writes `count` services whose run is the program `run`, and returns their directory. */
-export function services(kind: Kind, dir: string, count: number, run: string, log: string | null): string {
+export function services(peer: Peer, dir: string, count: number, run: string, loggers: boolean): string {
   mkdirSync(dir, { recursive: true });
-  let conf = `[supervisord]\nlogfile=/dev/null\nlogfile_maxbytes=0\npidfile=${dir}/pid\nminfds=8000\nminprocs=3000\n`;
-  for (let i = 0; i < count; i++) {
-    const name = `s${String(i).padStart(4, "0")}`;
-    if (kind === "supervisord") {
-      conf += `[program:${name}]\ncommand=${run}\nautorestart=true\nstartsecs=0\nstartretries=1000000\nstdout_logfile=/dev/null\nstderr_logfile=/dev/null\nstdout_logfile_maxbytes=0\nstderr_logfile_maxbytes=0\n`;
-      continue;
-    }
-    mkdirSync(`${dir}/${name}`);
-    symlinkSync(run, `${dir}/${name}/run`);
-    if (log !== null) {
-      mkdirSync(`${dir}/${name}/log/main`, { recursive: true });
-      writeFileSync(`${dir}/${name}/log/run`, log, { mode: 0o755 });
-    }
-  }
-  if (kind === "supervisord") writeFileSync(`${dir}/supervisord.conf`, conf);
+  const names = Array.from({ length: count }, (_, i) => `s${String(i).padStart(4, "0")}`);
+  if (peer.kind === "supervisord") {
+    const programs = names.map((name) => `[program:${name}]\ncommand=${run}\n${SUPERVISORD_PROGRAM}`);
+    writeFileSync(`${dir}/supervisord.conf`, `[supervisord]\n${SUPERVISORD}pidfile=${dir}/pid\n${programs.join("")}`);
+  } else if (peer.kind === "pm2") {
+    const app = { script: run, interpreter: "none", autorestart: true, out_file: "/dev/null", error_file: "/dev/null" };
+    const limits = { min_uptime: 0, max_restarts: 1_000_000 };
+    writeFileSync(`${dir}/pm2.json`, JSON.stringify({ apps: names.map((name) => ({ name, ...app, ...limits })) }));
+  } else for (const name of names) service(peer, `${dir}/${name}`, run, loggers);
   return dir;
+}
+
+function service(peer: Peer, dir: string, run: string, loggers: boolean): void {
+  mkdirSync(dir);
+  symlinkSync(run, `${dir}/run`);
+  if (!loggers) return;
+  mkdirSync(`${dir}/log/main`, { recursive: true });
+  if (peer.kind === "dense") writeFileSync(`${dir}/log/config`, "Ttai64n\n");
+  else writeFileSync(`${dir}/log/run`, logScript(peer), { mode: 0o755 });
 }

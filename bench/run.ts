@@ -3,6 +3,8 @@
 import { chart } from "./chart.ts";
 import { cleanUp, machine, ROOT, writeFileSync } from "./harness.ts";
 import { commands } from "./items/commands.ts";
+import { logging } from "./items/logging.ts";
+import { process1 } from "./items/process1.ts";
 import { supervision } from "./items/supervision.ts";
 import { peers } from "./peers.ts";
 import { markdown } from "./report.ts";
@@ -16,7 +18,14 @@ process.on("exit", cleanUp);
 
 const { there, missing } = peers();
 const where = machine();
-const rows = [...commands(there, quick, wanted), ...supervision(there, quick, wanted)];
+/** Of bench:svlogd, what a report of everything has room for. */
+const logged = { bytes: quick ? 20_000_000 : 60_000_000, rounds: quick ? 1 : 5, lengths: ["80-byte lines"] };
+const rows = [
+  ...commands(there, quick, wanted),
+  ...process1(quick, wanted),
+  ...logging(logged, wanted),
+  ...supervision(there, quick, wanted),
+];
 const text = markdown(rows, where, missing, quick);
 process.stdout.write(text);
 if (items.length === 0) {

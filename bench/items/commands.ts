@@ -1,5 +1,5 @@
-/** Items about short-lived commands: start-up, chpst, sv, process 1's orphans, size. */
-import { execFileSync, spawnSync } from "node:child_process";
+/** Items about short-lived commands: start-up, chpst, sv; size. */
+import { spawnSync } from "node:child_process";
 import {
   existsSync,
   floor,
@@ -13,11 +13,12 @@ import {
   repeat,
   type Subject,
   sizeOf,
+  sleep,
   startsIn,
   until,
   WORK,
 } from "../harness.ts";
-import { type Peer, services } from "../peers.ts";
+import { isRunit, type Peer, services } from "../peers.ts";
 
 function systemCalls(argv: readonly string[]): number {
   const file = `${WORK}/strace`;
@@ -27,9 +28,15 @@ function systemCalls(argv: readonly string[]): number {
     .filter((line) => /^\d+ +\w+\(/.test(line)).length;
 }
 
+/** Wall time of one command, µs; not within a second of the one before, so that no start is put off. */
+function trip(argv: readonly string[]): number {
+  sleep(1300);
+  return repeat(1, 0, argv)["wall µs"] ?? Number.NaN;
+}
+
 function status(peer: Peer, count: number, times: number): Subject & { end(): void } {
   const base = fresh("status");
-  const dir = services(peer.kind, `${base}/service`, count, floor("idle"), null);
+  const dir = services(peer, `${base}/service`, count, floor("idle"), false);
   const group = new Group();
   group.start(peer.start(dir), { PATH: `${peer.bin}:/usr/bin:/bin`, UPKEEP_BENCH_STARTS: `${base}/starts` });
   until(`${count} services`, () => startsIn(`${base}/starts`).length >= count);
@@ -44,26 +51,44 @@ function status(peer: Peer, count: number, times: number): Subject & { end(): vo
     once: () => {
       const numbers = repeat(times, 0, argv);
       if (count > 1) return { "wall µs": numbers["wall µs"] ?? 0, "CPU µs": numbers["CPU µs"] ?? 0 };
-      const trip = repeat(5, 0, ["/bin/sh", "-c", `${peer.bin}/sv down ${names[0]} && ${peer.bin}/sv up ${names[0]}`]);
-      return { "wall µs": numbers["wall µs"] ?? 0, "CPU µs": numbers["CPU µs"] ?? 0, "down, up wall µs": trip["wall µs"] ?? 0 };
+      const down = trip([`${peer.bin}/sv`, "down", `${names[0]}`]);
+      const up = trip([`${peer.bin}/sv`, "up", `${names[0]}`]);
+      const restart = trip([`${peer.bin}/sv`, "restart", `${names[0]}`]);
+      const numbersOfOne = { "wall µs": numbers["wall µs"] ?? 0, "CPU µs": numbers["CPU µs"] ?? 0 };
+      return { ...numbersOfOne, "down, up wall µs": down + up, "restart wall µs": restart };
     },
     end: () => group.end(),
   };
 }
 
-function orphans(init: readonly string[], count: number): Numbers {
-  const out = execFileSync(
-    "unshare",
-    ["--fork", "--kill-child", "--pid", "--mount", "--mount-proc", ...init, floor("orphans"), String(count)],
-    {
-      encoding: "latin1",
-      stdio: ["ignore", "pipe", "ignore"],
-      timeout: 90_000,
+/** What it costs to have a program run as another user: less what the program takes alone, in the same round. */
+function identity(runit: readonly Peer[]): Subject[] {
+  const program = floor("nothing");
+  let alone = 0;
+  const cost = (name: string, words: readonly string[]): Subject => ({
+    name,
+    once: () => {
+      const numbers = repeat(200, 0, [...words, program]);
+      return { "cost µs": (numbers["wall µs"] ?? 0) - alone, "page faults": numbers["page faults"] ?? 0 };
     },
-  );
-  const [wall, ticks] = out.trim().split("\n").at(-1)?.split(" ").map(Number) ?? [];
-  if (!(wall !== undefined && wall > 0)) throw new Error(`orphans: ${out}`);
-  return { "wall ms": wall / 1e6, "CPU ms of process 1": (ticks ?? 0) * 10 };
+  });
+  const others: readonly Subject[] = [
+    cost("s6-setuidgid", ["/usr/bin/s6-setuidgid", "daemon"]),
+    cost("setpriv", ["/usr/bin/setpriv", "--reuid=daemon", "--regid=daemon", "--clear-groups"]),
+  ];
+  return [
+    {
+      name: "the program alone",
+      once: () => {
+        const numbers = repeat(200, 0, [program]);
+        alone = numbers["wall µs"] ?? 0;
+        return { "wall µs": alone };
+      },
+    },
+    ...runit.map((p) => cost(p.name, [`${p.bin}/chpst`, "-u", "daemon"])),
+    ...others.filter((s) => existsSync(`/usr/bin/${s.name}`)),
+    cost("floor (C)", [floor("exec")]),
+  ];
 }
 
 export function commands(there: readonly Peer[], quick: boolean, wanted: (item: string) => boolean): Row[] {
@@ -88,32 +113,12 @@ export function commands(there: readonly Peer[], quick: boolean, wanted: (item: 
       ),
     );
   }
-  if (wanted("chpst")) {
-    const last = floor("nothing");
-    const subjects = runit.map((p) => of(p.name, () => repeat(200, 0, [`${p.bin}/chpst`, "-u", "daemon", last])));
-    rows.push(...measure("chpst", [...subjects, of("floor (C)", () => repeat(200, 0, [floor("exec"), last]))], rounds));
-  }
+  if (wanted("chpst")) rows.push(...measure("chpst", identity(runit), quick ? 3 : 15));
   for (const count of [1, 100, 1000]) {
     if (!wanted(`sv status ${count}`)) continue;
-    const subjects = runit.map((p) => status(p, count, count === 1 ? 200 : count === 100 ? 20 : 3));
-    rows.push(...measure(`sv status ${count}`, subjects, quick ? 2 : 5));
+    const subjects = there.filter(isRunit).map((p) => status(p, count, count === 1 ? 200 : count === 100 ? 20 : 3));
+    rows.push(...measure(`sv status ${count}`, subjects, quick ? 1 : 5));
     for (const subject of subjects) subject.end();
-  }
-  if (wanted("orphans")) {
-    const inits: [string, string[]][] = [
-      ["upkeep", [`${ROOT}/dist/bin/upkeep`, "init", "--"]],
-      ["tini", ["/usr/bin/tini", "--"]],
-      ["dumb-init", ["/usr/bin/dumb-init", "--"]],
-      ["floor (C)", [floor("init")]],
-    ];
-    const here = inits.filter(([, argv]) => existsSync(argv[0] ?? ""));
-    rows.push(
-      ...measure(
-        "orphans",
-        here.map(([name, argv]) => of(name, () => orphans(argv, quick ? 3000 : 20_000))),
-        quick ? 1 : 3,
-      ),
-    );
   }
   if (wanted("size")) {
     const names = ["runsvdir", "runsv", "sv", "svlogd", "chpst"];

@@ -1,5 +1,6 @@
 /** Items about a supervisor with many services: memory, start, stop, idling, restart, crash storm. */
 import {
+  existsSync,
   floor,
   fresh,
   Group,
@@ -12,7 +13,7 @@ import {
   startsIn,
   until,
 } from "../harness.ts";
-import { type Peer, services } from "../peers.ts";
+import { isRunit, type Peer, processesOf, services } from "../peers.ts";
 
 const FLOOR: Peer = {
   name: "floor (C)",
@@ -29,33 +30,37 @@ function withServices<T>(
   count: number,
   run: "idle" | "crash",
   logger: boolean,
-  use: (group: Group, root: number, starts: () => { ns: bigint; pid: number }[]) => T,
+  use: (group: Group, root: number, starts: () => { ns: bigint; pid: number }[], base: string) => T,
 ): T {
   const base = fresh(`${run}${count}`);
-  const log = logger
-    ? `#!/bin/sh\nexec ${peer.kind === "runit" ? `${peer.bin}/svlogd -tt` : peer.kind === "s6" ? "/usr/bin/s6-log t" : "/usr/bin/multilog t"} ./main\n`
-    : null;
-  const dir = services(peer.kind, `${base}/service`, count, floor(run), log);
+  const dir = services(peer, `${base}/service`, count, floor(run), logger);
   const group = new Group();
   try {
-    const env = { PATH: `${peer.bin}:/usr/bin:/bin`, UPKEEP_BENCH_STARTS: `${base}/starts` };
-    return use(group, group.start(peer.start(dir), env), () => startsIn(`${base}/starts`));
+    const env = { PATH: `${peer.bin}:/usr/bin:/bin`, UPKEEP_BENCH_STARTS: `${base}/starts`, HOME: base, PM2_HOME: `${base}/pm2` };
+    return use(group, group.start(peer.start(dir), env), () => startsIn(`${base}/starts`), base);
   } finally {
     group.end();
   }
 }
 
+/** How many services have a log file. */
+function logsOf(base: string, count: number): number {
+  const name = (i: number): string => `${base}/service/s${String(i).padStart(4, "0")}/log/current`;
+  return Array.from({ length: count }, (_, i) => name(i)).filter((file) => existsSync(file)).length;
+}
+
 /** Starts `count`, waits until all run, looks at memory, then stops all and waits for the last process. */
 function life(peer: Peer, count: number, logger: boolean): Numbers {
-  return withServices(peer, count, "idle", logger, (group, root, starts) => {
+  return withServices(peer, count, "idle", logger, (group, root, starts, base) => {
     const begin = process.hrtime.bigint();
     until(`${count} services`, () => starts().length >= count);
     const up = Number((starts()[count - 1]?.ns ?? 0n) - begin) / 1e6;
     if (new Set(starts().map((s) => s.pid)).size !== count) throw new Error("services were started twice");
-    const perService = peer.kind === "supervisord" || peer.kind === "floor" ? 0 : 1;
-    if (logger) until("loggers", () => group.supervisors().length >= count * 2, 60_000);
-    else if (perService) until("supervisors", () => group.supervisors().length >= count, 60_000);
-    sleep(700);
+    const wanted = processesOf(peer.kind, count, logger);
+    until(`${wanted} supervising processes`, () => group.supervisors().length >= wanted);
+    if (logger && peer.kind === "dense") until("logs", () => logsOf(base, count) === count);
+    // Until it is idle: only then is it known what it keeps.
+    sleep(1500);
     const cpu = group.cpuMs();
     const m = group.memory();
     const numbers: Record<string, number> = {
@@ -79,7 +84,8 @@ function life(peer: Peer, count: number, logger: boolean): Numbers {
 function idling(peer: Peer, seconds: number): Numbers {
   return withServices(peer, 100, "idle", false, (group, _root, starts) => {
     until("100 services", () => starts().length >= 100);
-    sleep(2000);
+    // What follows the first second of a service is over, too.
+    sleep(1500);
     const before = group.wakeups();
     sleep(seconds * 1000);
     return { "wakeups per s": (group.wakeups() - before) / seconds };
@@ -134,7 +140,7 @@ export function supervision(there: readonly Peer[], quick: boolean, wanted: (ite
         ),
       );
   };
-  for (const count of [10, 100, 1000])
+  for (const count of quick ? [10, 1000] : [10, 100, 1000])
     run(
       `services ${count}`,
       all.filter((p) => p.most >= count),
@@ -144,18 +150,18 @@ export function supervision(there: readonly Peer[], quick: boolean, wanted: (ite
   for (const count of quick ? [100] : [100, 1000]) {
     run(
       `services with loggers ${count}`,
-      there.filter((p) => p.kind !== "supervisord" && p.kind !== "daemontools" && p.most >= count),
+      there.filter((p) => (isRunit(p) || p.kind === "s6") && p.most >= count),
       (p) => life(p, count, true),
       quick ? 1 : 2,
     );
   }
-  run("restart", all, (p) => restart(p, 20), quick ? 1 : 5);
+  run("restart", all, (p) => restart(p, quick ? 4 : 20), quick ? 1 : 3);
   run(
     "crash storm",
-    all.filter((p) => p.kind !== "supervisord"),
-    (p) => storm(p, quick ? 3 : 6),
+    all.filter((p) => p.kind !== "supervisord" && p.kind !== "pm2"),
+    (p) => storm(p, quick ? 2 : 6),
     quick ? 1 : 2,
   );
-  run("idle", all, (p) => idling(p, quick ? 3 : 10), 1);
+  run("idle", all, (p) => idling(p, quick ? 2 : 10), 1);
   return rows;
 }
