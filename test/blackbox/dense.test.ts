@@ -174,7 +174,7 @@ for (const [what, die] of Object.entries(DEATHS)) {
     }
     assert.equal(new Service(join(dir, "own/log")).pid, log);
     await sv(dir, "restart", "s0");
-    assert.equal(new Service(join(dir, "s0")).lines("starts").length, 2);
+    await new Service(join(dir, "s0")).has("starts", 2);
     second.kill("SIGHUP");
     assert.equal((await second.exited).code, 111);
     await until("the log service has ended", () => new Service(join(dir, "own/log")).stat === "down");

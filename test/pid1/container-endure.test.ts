@@ -1,11 +1,9 @@
 /** What a container's init goes through: orphans by the thousand, killed descendants, its own faults. */
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { type Container, check, contain, DEAF, must, POLITE } from "../support/container.ts";
-import { ROOT, run, UPKEEP, until } from "../support/lab.ts";
-import { inside, zombies } from "../support/pidns.ts";
+import { UPKEEP, until } from "../support/lab.ts";
+import { inside, leaveOrphans, zombies } from "../support/pidns.ts";
 
 const SERVICES = { "service/a/run": POLITE, "service/b/run": POLITE, "service/b/log/run": "#!/bin/sh\nexec cat\n" };
 
@@ -20,24 +18,11 @@ function pidOf(m: Container, service: string): Promise<string> {
 
 check("20,000 orphans are reaped, a handful at a time, and no memory is kept", async (t) => {
   const m = await contain(t, [], SERVICES);
-  const program = join(m.dir, "etc/orphans");
-  execFileSync("musl-gcc", ["-static", "-Os", join(ROOT, "test/fixtures/orphans.c"), "-o", program]);
   await m.shows("a runs");
   const before = anonymous(m.pid);
-  const seen: number[] = [];
-  let done = false;
-  const flood = run("nsenter", ["-t", `${m.pid}`, "-p", program, "20000"]).then((result) => {
-    done = true;
-    return result;
-  });
-  while (!done) {
-    seen.push(zombies(m.processes()));
-    await new Promise((next) => setTimeout(next, 20));
-  }
-  assert.equal((await flood).code, 0);
+  const seen = await leaveOrphans(m, 20_000);
   await until("no zombie is left", () => zombies(m.processes()) === 0);
   // On a busy machine process 1 may have to wait for its turn: now and then there are more.
-  seen.sort((a, b) => a - b);
   assert.ok((seen[Math.floor(seen.length * 0.9)] ?? 0) < 50, `zombies at once: ${seen.join(" ")}`);
   assert.ok(anonymous(m.pid) - before < 64, `${before} kB before, ${anonymous(m.pid)} kB after`);
   m.kill("SIGTERM");

@@ -3,7 +3,7 @@ import { type TestContext, test } from "node:test";
 import { type Result, UPKEEP, until } from "./lab.ts";
 import { boot, inside, type Machine, type MachineEnd, type MachineFiles, type MachineOptions } from "./pidns.ts";
 
-export const LIMIT = { timeout: 180_000 };
+export const LIMIT = { timeout: 400_000 };
 /** A service that says when it begins and when it is told to end. */
 export const POLITE = `#!/bin/sh
 trap 'echo $(basename $PWD) stops; exit 0' TERM

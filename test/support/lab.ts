@@ -241,9 +241,9 @@ function collect(stream: NodeJS.ReadableStream | null): () => string {
   return () => Buffer.concat(chunks).toString("latin1");
 }
 
-/** Runs a program to its end; kills it (and fails) after `timeoutMs` (60 s). */
+/** Runs a program to its end; kills it (and fails) after `timeoutMs` (2 min). */
 export function run(program: string, args: readonly string[], options: RunOptions = {}): Promise<Result> {
-  const limitMs = options.timeoutMs ?? 60_000;
+  const limitMs = options.timeoutMs ?? 120_000;
   const child = spawn(program, args, {
     cwd: options.cwd,
     argv0: options.argv0,
@@ -332,7 +332,7 @@ export function start(t: TestContext, program: string, args: readonly string[], 
 }
 
 /** Polls until the condition holds; what it throws counts as "not yet". */
-export async function until(what: string, condition: () => boolean | Promise<boolean>, limitMs = 30_000): Promise<void> {
+export async function until(what: string, condition: () => boolean | Promise<boolean>, limitMs = 60_000): Promise<void> {
   const end = performance.now() + limitMs;
   let reason = "";
   for (;;) {

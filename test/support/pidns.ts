@@ -9,7 +9,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
-import { BIN_DIR, type Child, type Env, type Result, run, start, type Toolchain, tempDir, until } from "./lab.ts";
+import { BIN_DIR, type Child, type Env, type Result, ROOT, run, start, type Toolchain, tempDir, until } from "./lab.ts";
 
 /** Where our programs are inside; on the other toolchain's machine the directory is empty. */
 const BIN = "/opt/bin";
@@ -203,4 +203,22 @@ export function zombies(pids: readonly number[]): number {
     }
   }
   return count;
+}
+
+/**
+ * Runs the program `orphans` below a machine's process 1 until it has left that many behind.
+ * Returns how many zombies there were at each look, in ascending order.
+ */
+export async function leaveOrphans(m: Machine, count: number): Promise<number[]> {
+  const program = join(m.dir, "etc/orphans");
+  execFileSync("musl-gcc", ["-static", "-Os", join(ROOT, "test/fixtures/orphans.c"), "-o", program]);
+  const seen: number[] = [];
+  const look = setInterval(() => seen.push(zombies(m.processes())), 20);
+  try {
+    const { code, stderr } = await run("nsenter", ["-t", `${m.pid}`, "-p", program, `${count}`], { timeoutMs: 300_000 });
+    if (code !== 0) throw new Error(`orphans: ${code} ${stderr}`);
+  } finally {
+    clearInterval(look);
+  }
+  return seen.sort((a, b) => a - b);
 }
