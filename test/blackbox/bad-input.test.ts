@@ -339,13 +339,11 @@ together("bad input", () => {
       await s.log.is("run, paused");
       await until("the pipe is full", () => /\) S .*/.test(slurp(`/proc/${s.pid}/stat`)) && slurp(`/proc/${s.pid}/wchan`) !== "");
       const before = s.pid;
-      const began = performance.now();
       s.tell("d");
       // finish waits in its write; runsv does not.
       await s.is("finish, want down");
       await s.log.is("run, paused");
       await other.runs();
-      assert.ok(performance.now() - began < 10_000);
       assert.ok(!lives(before));
       s.log.tell("c");
       await s.is("down");

@@ -7,18 +7,7 @@ import { mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync 
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import {
-  both,
-  type Child,
-  run,
-  SANITIZED,
-  type ServiceFiles,
-  serviceDir,
-  start,
-  tempDir,
-  UPKEEP,
-  until,
-} from "../support/lab.ts";
+import { both, type Child, inTime, run, type ServiceFiles, serviceDir, start, tempDir, UPKEEP, until } from "../support/lab.ts";
 import { lives, Service, SLEEP, together } from "../support/service.ts";
 
 const CRASH = "#!/bin/sh\necho $$ >>starts\n";
@@ -37,17 +26,13 @@ function launch(t: TestContext, files: ServiceFiles): { readonly s: Service; rea
   return { s, runsv: start(t, UPKEEP.program("runsv"), ["svc"], { cwd: dir }), dir };
 }
 
-/** Something is done at once, not at the end of a second: the best of some tries, as the machine may be busy. */
-async function atOnce(t: TestContext, what: string, fn: () => Promise<void>): Promise<void> {
-  const times: number[] = [];
-  while (times.length < 5 && !times.some((ms) => ms < 800)) {
+/** Something is done at once, not at the end of a second. */
+function atOnce(fn: () => Promise<void>): Promise<void> {
+  return inTime(800, async () => {
     const began = performance.now();
     await fn();
-    times.push(performance.now() - began);
-  }
-  t.diagnostic(`${what}: ${times.map(Math.round).join(" ")} ms`);
-  // The sanitized program alone may take that long.
-  assert.ok(SANITIZED || times.some((ms) => ms < 800), `${what}: ${times.map(Math.round).join(" ")} ms`);
+    return performance.now() - began;
+  });
 }
 
 /** Waits for the beginning of a second between two starts. */
@@ -62,7 +47,7 @@ together("runsv-fixes", () => {
       const { s } = launch(t, { run: CRASH });
       await s.has("starts");
       await crashed(s);
-      await atOnce(t, "down", async () => {
+      await atOnce(async () => {
         s.tell("d");
         await until("it is not wanted", () => s.status.want === "down");
         s.tell("u");
@@ -77,7 +62,7 @@ together("runsv-fixes", () => {
         let child = runsv;
         await s.has("starts");
         await s.is("down");
-        await atOnce(t, end, async () => {
+        await atOnce(async () => {
           if (end === "x") s.tell("x");
           else child.kill("SIGTERM");
           await child.exited;
@@ -92,7 +77,7 @@ together("runsv-fixes", () => {
       const log = await s.log.runs();
       await s.has("starts");
       await crashed(s);
-      await atOnce(t, "log", async () => {
+      await atOnce(async () => {
         s.log.tell("p");
         await s.log.is("run, paused");
         s.log.tell("c");

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { type Container, check, contain, DEAF, must, POLITE } from "../support/container.ts";
-import { UPKEEP, until } from "../support/lab.ts";
+import { inTime, UPKEEP, until } from "../support/lab.ts";
 import { inside, leaveOrphans, zombies } from "../support/pidns.ts";
 
 const SERVICES = { "service/a/run": POLITE, "service/b/run": POLITE, "service/b/log/run": "#!/bin/sh\nexec cat\n" };
@@ -35,7 +35,7 @@ for (const [how, options, runsvs] of [
   ["-s", ["-s"], 2],
 ] as const) {
   check(`kill -9 of random descendants (${how}): everybody is back, once, and stops in order`, async (t) => {
-    const m = await contain(t, options, SERVICES);
+    const m = await contain(t, ["-t", "100", ...options], SERVICES);
     await m.shows("a runs");
     // The same seed, the same order of victims; who they are depends on who there is.
     let seed = 4711;
@@ -60,7 +60,7 @@ for (const [how, options, runsvs] of [
     const from = performance.now();
     m.kill("SIGTERM");
     assert.equal(await m.end, 0);
-    assert.ok(performance.now() - from < 5000);
+    assert.ok(performance.now() - from < 60_000);
     const last = m.lines().slice(-4);
     assert.ok(last.includes("a stops") && last.includes("b stops"), m.lines().join("\n"));
   });
@@ -107,16 +107,19 @@ for (const [how, options, runsvs] of [
 }
 
 check("a trap while everything stops: the end comes in the same budget", async (t) => {
-  const m = await contain(t, ["-t", "3"], { ...SERVICES, "service/deaf/run": DEAF }, { env: { UPKEEP_TEST_TRAP: "index" } });
-  await m.shows("deaf runs");
-  await m.shows("a runs");
-  const from = performance.now();
-  m.kill("SIGTERM");
-  await m.shows("a stops");
-  m.kill("SIGUSR2");
-  assert.equal(await m.end, 0);
-  assert.ok(performance.now() - from < 6000);
-  assert.match(m.stderr(), /recovered from an internal error/);
+  await inTime(6000, async () => {
+    const services = { ...SERVICES, "service/deaf/run": DEAF };
+    const m = await contain(t, ["-t", "3"], services, { env: { UPKEEP_TEST_TRAP: "index" } });
+    await m.shows("deaf runs");
+    await m.shows("a runs");
+    const from = performance.now();
+    m.kill("SIGTERM");
+    await m.shows("a stops");
+    m.kill("SIGUSR2");
+    assert.equal(await m.end, 0);
+    assert.match(m.stderr(), /recovered from an internal error/);
+    return performance.now() - from;
+  });
 });
 
 check("what a killed container leaves in a volume does not bind the next one", async (t) => {
