@@ -34,6 +34,13 @@ export function equal(a: Uint8Array, b: Uint8Array): boolean {
   return true;
 }
 
+/** Whether `n` bytes of `a` from `aAt` on are those of `b` from `bAt` on; false where either ends early. */
+export function equalAt(a: Uint8Array, aAt: number, b: Uint8Array, bAt: number, n: number): boolean {
+  if (aAt + n > a.length || bAt + n > b.length) return false;
+  for (let i = 0; i < n; i++) if (a[aAt + i]! !== b[bAt + i]!) return false;
+  return true;
+}
+
 /** Byte order: < 0, 0 or > 0. */
 export function compare(a: Uint8Array, b: Uint8Array): number {
   const n = a.length < b.length ? a.length : b.length;
@@ -66,6 +73,14 @@ export function concat(parts: readonly Uint8Array[]): Uint8Array {
     out.set(p, at);
     at += p.length;
   }
+  return out;
+}
+
+/** `a` and `b` in new bytes, and room for `room` more behind them. */
+export function joined(a: Uint8Array, b: Uint8Array, room: number): Uint8Array {
+  const out = new Uint8Array(a.length + b.length + room);
+  out.set(a, 0);
+  out.set(b, a.length);
   return out;
 }
 
@@ -109,7 +124,8 @@ export function startsWith(b: Uint8Array, prefix: Uint8Array): boolean {
 /** Little-endian u32 at `at`; 0 where the bytes end early. */
 export function le32(b: Uint8Array, at: number): number {
   if (at < 0 || at + 4 > b.length) return 0;
-  return (b[at]! | (b[at + 1]! << 8) | (b[at + 2]! << 16) | (b[at + 3]! << 24)) >>> 0;
+  // Not by bits: compiled, each of those is a conversion of its own.
+  return b[at]! + b[at + 1]! * 256 + b[at + 2]! * 65536 + b[at + 3]! * 16777216;
 }
 
 /** Little-endian u64 at `at`, exact to 2^53; 0 where the bytes end early. */
@@ -120,7 +136,7 @@ export function le64(b: Uint8Array, at: number): number {
 /** Big-endian u32 at `at`; 0 where the bytes end early. */
 export function be32(b: Uint8Array, at: number): number {
   if (at < 0 || at + 4 > b.length) return 0;
-  return ((b[at]! << 24) | (b[at + 1]! << 16) | (b[at + 2]! << 8) | b[at + 3]!) >>> 0;
+  return b[at]! * 16777216 + b[at + 1]! * 65536 + b[at + 2]! * 256 + b[at + 3]!;
 }
 
 /** Writes a little-endian u32; does nothing when it does not fit. */

@@ -14,10 +14,9 @@ import { limitMs, type Mark } from "../core/sv-wait.ts";
 import { occupyStandardDescriptors } from "../host/console.ts";
 import { stateDirectories } from "../host/mirror.ts";
 import { ServiceQuery } from "../host/service-query.ts";
-import { enterable, locate, type ServicePlace, ServicesDirectory, scratchStat } from "../host/supervise-dir.ts";
+import { hasLog, locate, type ServicePlace, ServicesDirectory, scratchStat } from "../host/supervise-dir.ts";
 import { type LsbStatus, NO_DIRECTORY, Report } from "../host/sv-report.ts";
 import { Waiter } from "../host/sv-waiter.ts";
-import { ENOENT } from "../kernel/constants.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { complain } from "../kernel/output.ts";
 import { environmentValue } from "../kernel/self.ts";
@@ -169,13 +168,12 @@ class Run {
     }
     const lsb: LsbStatus = report.state(name, name, place, query);
     this.#lsb = lsb;
-    this.#logStatus(name, place.log());
+    if (hasLog(this.#kernel, place, scratchStat)) this.#logStatus(name, place.log());
     report.endLine();
   }
 
-  /** `; ` and the state of the log service, where there is one. */
+  /** `; ` and the state of the log service. */
   #logStatus(name: Uint8Array, place: ServicePlace): void {
-    if (enterable(this.#kernel, place, scratchStat) === -ENOENT) return;
     const query = this.#logQuery;
     query.ask(this.#kernel, place);
     this.#report.logState(name, place, query);

@@ -17,12 +17,16 @@
  *   80  1: the service was taken over without the pipe it writes into
  *   81  reserved, zero
  */
-import { equal, le32, le64, putLe32, putLe64 } from "../base/bytes.ts";
+import { equalAt, le32, le64, putLe32, putLe64 } from "../base/bytes.ts";
+import type { StatusBytes } from "./status.ts";
+import { TAI64N_BYTES } from "./tai64n.ts";
 
 export const ADOPT_BYTES = 96;
 /** Where the child writes its pid. */
 export const ADOPT_PID_AT = 4;
 export const BOOT_ID_BYTES = 16;
+const LABEL_AT = 24;
+const BOOT_ID_AT = 48;
 
 const MAGIC = 0x314b5055;
 
@@ -58,7 +62,11 @@ export class AdoptRecord {
   }
   /** The 12 bytes of the label, in place. */
   get label(): Uint8Array {
-    return this.raw.subarray(24, 36);
+    return this.raw.subarray(LABEL_AT, LABEL_AT + TAI64N_BYTES);
+  }
+  /** Whether it is the label of this supervise/status. */
+  hasLabelOf(status: StatusBytes): boolean {
+    return equalAt(this.raw, LABEL_AT, status.raw, 0, TAI64N_BYTES);
   }
   get state(): number {
     return this.raw[36]!;
@@ -98,7 +106,7 @@ export class AdoptRecord {
     putLe32(this.raw, 44, v);
   }
   get bootId(): Uint8Array {
-    return this.raw.subarray(48, 64);
+    return this.raw.subarray(BOOT_ID_AT, BOOT_ID_AT + BOOT_ID_BYTES);
   }
   get writtenBootMs(): number {
     return le64(this.raw, 64);
@@ -123,7 +131,7 @@ export class AdoptRecord {
 
   /** Whether the record speaks of this boot of the machine. */
   ofBoot(bootId: Uint8Array): boolean {
-    return this.valid && bootId.length === BOOT_ID_BYTES && equal(this.bootId, bootId);
+    return this.valid && bootId.length === BOOT_ID_BYTES && equalAt(this.raw, BOOT_ID_AT, bootId, 0, BOOT_ID_BYTES);
   }
 }
 

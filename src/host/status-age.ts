@@ -7,10 +7,9 @@
  * the same boot. A runsv of runit leaves none: then the wall clock counts
  * (compat: doc/differences.md, sv-age).
  */
-import { ascii, equal } from "../base/bytes.ts";
+import { ascii } from "../base/bytes.ts";
 import { ADOPT_BYTES, AdoptRecord } from "../formats/adopt.ts";
 import type { StatusBytes } from "../formats/status.ts";
-import { TAI64N_BYTES } from "../formats/tai64n.ts";
 import { O_RDONLY } from "../kernel/constants.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { bootId } from "../kernel/proc.ts";
@@ -57,7 +56,7 @@ export class Age {
     if (fd < 0) return false;
     const n = k.read(fd, this.#record.raw);
     k.close(fd);
-    if (n !== ADOPT_BYTES || !equal(this.#record.label, status.raw.subarray(0, TAI64N_BYTES))) return false;
+    if (n !== ADOPT_BYTES || !this.#record.hasLabelOf(status)) return false;
     const id = this.#bootId ?? bootId(k).id;
     this.#bootId = id;
     return this.#record.ofBoot(id);

@@ -7,7 +7,7 @@
  * and a path below it, and each file costs one call with the path made in
  * place.
  */
-import { ascii, concat, EMPTY, equal } from "../base/bytes.ts";
+import { ascii, concat, EMPTY, equal, joined } from "../base/bytes.ts";
 import type { Fd } from "../base/units.ts";
 import { AT_FDCWD, ENOENT, O_CLOEXEC, O_DIRECTORY, O_NONBLOCK, O_PATH } from "../kernel/constants.ts";
 import { type Kernel, Stat } from "../kernel/kernel.ts";
@@ -26,6 +26,7 @@ export const CONTROL = ascii("supervise/control");
 const SUPERVISE = ascii("supervise");
 const LOG = ascii("log/");
 const SELF = ascii(".");
+const LOG_SELF = ascii("log/.");
 
 /** A service directory: a path below a directory descriptor. */
 export class ServicePlace {
@@ -42,8 +43,7 @@ export class ServicePlace {
     this.base = base;
     this.basePath = basePath;
     this.prefix = prefix;
-    this.#path = new Uint8Array(prefix.length + FILE_BYTES_MAX);
-    this.#path.set(prefix, 0);
+    this.#path = joined(prefix, EMPTY, FILE_BYTES_MAX);
   }
 
   /** The path, below `base`, of a file in the service directory; valid until the next call. */
@@ -70,7 +70,7 @@ export class ServicePlace {
 
   /** The log service's place. */
   log(): ServicePlace {
-    return new ServicePlace(this.base, this.basePath, concat([this.prefix, LOG]));
+    return new ServicePlace(this.base, this.basePath, joined(this.prefix, LOG, 0));
   }
 }
 
@@ -81,12 +81,17 @@ export function servicePlace(kernel: Kernel, base: Fd, basePath: Uint8Array, nam
     if (fd >= 0) return new ServicePlace(fd, EMPTY, EMPTY);
   }
   const ended = name.length > 0 && name[name.length - 1]! === 47;
-  return new ServicePlace(base, basePath, ended ? name : concat([name, SLASH]));
+  return new ServicePlace(base, basePath, ended ? name : joined(name, SLASH, 0));
 }
 
 /** Whether one could change to the directory: 0, or -errno as chdir(2) would say. */
 export function enterable(kernel: Kernel, place: ServicePlace, scratch: Stat): number {
   return kernel.stat(place.base, place.path(SELF), 0, scratch);
+}
+
+/** Whether there is a log service's directory, which may be one that cannot be entered. */
+export function hasLog(kernel: Kernel, place: ServicePlace, scratch: Stat): boolean {
+  return kernel.stat(place.base, place.path(LOG_SELF), 0, scratch) !== -ENOENT;
 }
 
 /** Opens a file of the supervise directory (OK, STATUS, CONTROL…). Returns the descriptor or -errno. */
