@@ -25,7 +25,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { Writable } from "node:stream";
 import { type TestContext, test } from "node:test";
-import { setTimeout as delay } from "node:timers/promises";
+import { setTimeout as delay, setImmediate as readPipes } from "node:timers/promises";
 
 export const ROOT = resolve(import.meta.dirname, "../..");
 
@@ -331,13 +331,17 @@ export function start(t: TestContext, program: string, args: readonly string[], 
   return asChild(child, pid);
 }
 
-/** Polls until the condition holds; what it throws counts as "not yet". */
+/**
+ * Polls until the condition holds; what it throws counts as "not yet". Then what
+ * programs have written so far is read, too: after a standstill the files may say
+ * more than what came through the pipes until then.
+ */
 export async function until(what: string, condition: () => boolean | Promise<boolean>, limitMs = 60_000): Promise<void> {
   const end = performance.now() + limitMs;
   let reason = "";
   for (;;) {
     try {
-      if (await condition()) return;
+      if (await condition()) return await readPipes();
       reason = "";
     } catch (e) {
       reason = ` (${e instanceof Error ? e.message : String(e)})`;
