@@ -6,8 +6,10 @@
  * of these is copied after fork(2).  heap_seal() says what a forked child will
  * need of its parent and keeps a second copy of it, which nobody writes to;
  * heap_fresh() makes the child begin on pages of its own; heap_drop() puts the
- * copy in place of what the parent has written to since, and gives the rest
- * back. So a page counts for a child only once the child itself writes to it.
+ * copy in place of what the parent has written to since. What was allocated
+ * after heap_seal() is not in a child at all (madvise(2), MADV_DONTFORK): it
+ * need not be copied, by neither of the two. So a page counts for a child only
+ * once the child itself writes to it.
  *
  * A block is 8 bytes of header (its class), then the payload, 16-byte aligned.
  * Classes: multiples of 16 up to 528 (the runtime's lists begin with 512
@@ -34,9 +36,8 @@
 struct gap { struct gap *next; };
 static struct gap *gaps[CLASSES];
 static uint8_t *chunk, *chunk_end;
-static uint8_t *newest;     /* chunks are a list: each begins with the one before */
-static uint8_t *inherited;  /* in a forked child: the parent's newest */
-static uint8_t *sealed;     /* end of what a child keeps: from the chunk's first page on */
+static uint8_t *newest;     /* the start of the chunk */
+static uint8_t *kept, *sealed; /* what a child keeps: from one to the other */
 static uint8_t *pristine;   /* a copy of that, as it was when it was sealed */
 
 /* Size of a block (header and payload) of a class. */
@@ -71,7 +72,9 @@ void heap_small(void) {
 
 static void *map(size_t size) {
   void *p = mmap(0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  return p == MAP_FAILED ? 0 : p;
+  if (p == MAP_FAILED) return 0;
+  if (sealed) madvise(p, size, MADV_DONTFORK);
+  return p;
 }
 
 /* Mapped blocks: size in the first 8 bytes, header behind it. */
@@ -98,7 +101,6 @@ static void *carve(size_t size) {
   if (!chunk || (size_t)(chunk_end - chunk) < size) {
     uint8_t *p = map(CHUNK);
     if (!p) { errno = ENOMEM; return 0; }
-    *(uint8_t **)p = newest;
     newest = p;
     chunk = p + 8;  /* payloads are 16-byte aligned behind an 8-byte header */
     chunk_end = p + CHUNK;
@@ -178,35 +180,27 @@ size_t malloc_usable_size(void *p) { return p ? room(p) : 0; }
 
 static uint8_t *page_above(uint8_t *p) { return (uint8_t *)(((uintptr_t)p + PAGE - 1) & ~(uintptr_t)(PAGE - 1)); }
 
-static size_t sealed_size(const uint8_t *start) { return (size_t)(sealed - start); }
-
 void heap_seal(void) {
   memset(gaps, 0, sizeof gaps);
-  sealed = chunk = chunk ? page_above(chunk) : 0;
-  if (!chunk) return;
-  chunk = chunk < chunk_end ? chunk + 8 : chunk_end;
-  pristine = map(sealed_size(newest));
-  if (pristine) memcpy(pristine, newest, sealed_size(newest));
+  if (!chunk || sealed) return;
+  uint8_t *end = page_above(chunk);
+  kept = newest;
+  pristine = map((size_t)(end - kept));
+  if (pristine) memcpy(pristine, kept, (size_t)(end - kept));
+  if (end < chunk_end) madvise(end, (size_t)(chunk_end - end), MADV_DONTFORK);
+  sealed = end;
+  chunk = end < chunk_end ? end + 8 : chunk_end;
 }
 
 void heap_fresh(void) {
   memset(gaps, 0, sizeof gaps);
-  inherited = newest;
   newest = chunk = chunk_end = 0;
 }
 
 void heap_drop(void) {
   if (!sealed) return;
-  while (inherited) {
-    uint8_t *start = inherited, *end = start + CHUNK;
-    inherited = *(uint8_t **)start;
-    if (sealed > start && sealed <= end) {
-      if (sealed < end) munmap(sealed, (size_t)(end - sealed));
-      size_t n = sealed_size(start);
-      /* Where it fails, the parent's pages do as well: they only cost more. */
-      if (pristine) (void)mremap(pristine, n, n, MREMAP_MAYMOVE | MREMAP_FIXED, start);
-      return;
-    }
-    munmap(start, CHUNK);
-  }
+  size_t n = (size_t)(sealed - kept);
+  sealed = 0;
+  /* Where it fails, the parent's pages do as well: they only cost more. */
+  if (pristine) (void)mremap(pristine, n, n, MREMAP_MAYMOVE | MREMAP_FIXED, kept);
 }

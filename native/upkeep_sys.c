@@ -590,20 +590,42 @@ int32_t k_fork(void) {
   if (r == 0 && heap_fresh) heap_fresh();
   return r < 0 ? -errno : (int32_t)r;
 }
-/* From here on what is allocated is not for forked children: they forget it with k_forget_parent(). */
+/* From here on what is allocated is not for children: those of k_fork_anew() do not have it, and k_fork() must not be used. */
 void k_seal_heap(void) {
   if (heap_seal) heap_seal();
 }
-/* In a forked child that uses nothing any more of what its parent allocated
- * since k_seal_heap(): unmaps it, and with it goes what the language's runtime
- * remembers of it (its variables are as before main), and the crash handler. */
-void k_forget_parent(void) {
-  if (!heap_drop) return;
-  memset(g_crash_keep, 0, sizeof g_crash_keep);
-  g_crash_argv = 0;
-  g_crash_path = 0;
-  memset(runtime_state, 0, (size_t)(runtime_state_end - runtime_state));
-  heap_drop();
+/* A child that has nothing of what its parent allocated since k_seal_heap(), and
+ * with it goes what the language's runtime remembers of it (its variables are as
+ * before main), and the crash handler. */
+int32_t k_fork_anew(void) {
+  pid_t r = fork();
+  if (r == 0 && heap_drop) {
+    memset(g_crash_keep, 0, sizeof g_crash_keep);
+    g_crash_argv = 0;
+    g_crash_path = 0;
+    memset(runtime_state, 0, (size_t)(runtime_state_end - runtime_state));
+    heap_fresh();
+    heap_drop();
+  }
+  return r < 0 ? -errno : (int32_t)r;
+}
+/* Bytes for such a child: the parent keeps them here, the child copies them. In
+ * slot 0, in a page that each child writes to anyway, what differs from one to
+ * the next; in slot 1 what is the same for all. */
+static uint8_t g_kept[NAME_MAX + 9], kept_by_all[PATH_MAX + 32];
+static size_t g_kept_size, kept_by_all_size;
+int32_t k_keep(double slot, const uint8_t *b, size_t n) {
+  int all = slot > 0;
+  if (n > (all ? sizeof kept_by_all : sizeof g_kept)) return -ENAMETOOLONG;
+  memcpy(all ? kept_by_all : g_kept, b, n);
+  *(all ? &kept_by_all_size : &g_kept_size) = n;
+  return 0;
+}
+int32_t k_kept(double slot, const uint8_t *b, size_t n) {
+  int all = slot > 0;
+  size_t size = all ? kept_by_all_size : g_kept_size;
+  memcpy(OUT(b), all ? kept_by_all : g_kept, n < size ? n : size);
+  return (int32_t)size;
 }
 
 /* Forgets which pages of the program this process has used, then waits until fd

@@ -94,7 +94,7 @@ export function runsvdir(kernel: Kernel, given: readonly Uint8Array[]): number {
   }
   // Also the copy of the environment that the first change of a title costs: once here, not in each child.
   setCommandLine(block(argv));
-  sealHeap();
+  if (!args.dense) sealHeap();
   const messages = new Messages(kernel, args.dir);
   const process = new RunsvdirProcess(kernel, trapSignals());
   if (process.status < 0) {

@@ -9,7 +9,7 @@ import type { Fd } from "../base/units.ts";
 import type { ScanEntry } from "../core/scan.ts";
 import { AT_FDCWD, ENOENT, SIGCHLD, SIGHUP, SIGTERM } from "../kernel/constants.ts";
 import { type Kernel, type Move, NO_MOVES, SPAWN_KEEP_MASK, SPAWN_SETSID, Stat } from "../kernel/kernel.ts";
-import { forgetParent } from "../kernel/native.ts";
+import { forkAnew, KEPT_BY_ALL, KEPT_BY_ONE, keepBytes, keptBytes, NativeKernel } from "../kernel/native.ts";
 import {
   closeAllBut,
   closePrivate,
@@ -23,8 +23,9 @@ import type { Nursery } from "./nursery.ts";
 import { superviseService } from "./runsv-process.ts";
 import { RunsvStarter } from "./scanner.ts";
 
-const NUL = new Uint8Array(1);
+const TITLE = ascii("runsv\0");
 const COLON = 58;
+const LIMITS_BYTES = 16;
 
 /** Signals whose action is the default one in a runsv; all others are inherited. */
 const RESTORED: readonly number[] = [SIGCHLD, SIGHUP, SIGTERM];
@@ -39,6 +40,48 @@ export function findProgram(kernel: Kernel, name: Uint8Array): Uint8Array {
     if (kernel.stat(AT_FDCWD, file, 0, stat) >= 0 && stat.isRegular() && (stat.mode & 0o111) !== 0) return file;
   }
   return EMPTY;
+}
+
+/** The descriptor that is to become `to`; < 0: none. */
+function movedTo(moves: readonly Move[], to: Fd): Fd {
+  for (let i = 0; i < moves.length; i++) if (moves[i]!.to === to) return moves[i]!.from;
+  return -1;
+}
+
+/** What all children are told: a byte of these, the limit of open files (16 bytes), and the path of the program. */
+const OWN_SESSION = 1;
+const LIMITED = 2;
+const IN_NURSERY = 4;
+
+function forAll(ownSession: boolean, limits: Uint8Array, nursery: boolean, program: Uint8Array): Uint8Array {
+  const bits = (ownSession ? OWN_SESSION : 0) + (limits.length > 0 ? LIMITED : 0) + (nursery ? IN_NURSERY : 0);
+  const all = new Uint8Array(1 + LIMITS_BYTES + program.length);
+  all[0] = bits;
+  all.set(limits, 1);
+  all.set(program, 1 + LIMITS_BYTES);
+  return all;
+}
+
+/**
+ * The forked child: a runsv, until it ends. What its parent knows it has as
+ * numbers and kept bytes (forkAnew, native.ts); `out` and `err` become its
+ * standard output and error, unless < 0.
+ */
+function live(dir: Fd, pipeRead: Fd, pipeWrite: Fd, out: Fd, err: Fd, notice: Fd): void {
+  const k = new NativeKernel();
+  const all = keptBytes(KEPT_BY_ALL);
+  const title = keptBytes(KEPT_BY_ONE);
+  const bits = all[0]!;
+  if (out >= 0) k.dup3(out, 1, 0);
+  if (err >= 0) k.dup3(err, 2, 0);
+  if ((bits & OWN_SESSION) !== 0) k.setsid();
+  k.fchdir(dir);
+  if ((bits & IN_NURSERY) !== 0) closeAllBut(3, [pipeRead, pipeWrite, notice]);
+  else closePrivate(pipeRead, pipeWrite);
+  if ((bits & LIMITED) !== 0) setDescriptorLimit(all.slice(1, 1 + LIMITS_BYTES));
+  setTitle(title, "runsv");
+  const inherited = { lock: -1, logLock: -1, pipeRead, pipeWrite, notice };
+  k.exit(superviseService(k, title.slice(TITLE.length), all.slice(1 + LIMITS_BYTES), AT_FDCWD, inherited));
 }
 
 export class NativeRunsvStarter extends RunsvStarter {
@@ -63,6 +106,7 @@ export class NativeRunsvStarter extends RunsvStarter {
     this.#program = findProgram(kernel, ascii("runsv"));
     this.#nursery = nursery;
     this.#forks = nursery !== null || this.#program.length === 0 || this.#isThisProgram();
+    keepBytes(KEPT_BY_ALL, forAll(ownSession, limits, nursery !== null, this.#program));
   }
 
   override start(entry: ScanEntry, dir: Fd, bootId: Uint8Array): number {
@@ -92,30 +136,19 @@ export class NativeRunsvStarter extends RunsvStarter {
 
   #fork(entry: ScanEntry, dir: Fd, bootId: Uint8Array): number {
     const k = this.#kernel;
+    const kept = keepBytes(KEPT_BY_ONE, concat([TITLE, entry.name]));
+    if (kept < 0) return kept;
     const write = keepLogPipe(k, entry, dir, bootId);
+    const read = entry.pipeRead;
     const outputs: readonly Move[] = this.#nursery?.outputs(entry) ?? NO_MOVES;
-    const child = k.fork();
-    if (child === 0) this.#child(entry, dir, write, outputs);
+    const out = movedTo(outputs, 1);
+    const err = movedTo(outputs, 2);
+    const notice = this.#nursery?.notice ?? -1;
+    const child = forkAnew();
+    if (child === 0) live(dir, read, write, out, err, notice);
     if (write >= 0) k.close(write);
     for (let i = 0; i < outputs.length; i++) k.close(outputs[i]!.from);
     return child;
-  }
-
-  #child(entry: ScanEntry, dir: Fd, write: Fd, outputs: readonly Move[]): void {
-    const k = this.#kernel;
-    for (let i = 0; i < outputs.length; i++) k.dup3(outputs[i]!.from, outputs[i]!.to, 0);
-    const notice = this.#nursery?.notice ?? -1;
-    if (this.#ownSession) k.setsid();
-    k.fchdir(dir);
-    if (this.#nursery === null) closePrivate(entry.pipeRead, write);
-    else closeAllBut(3, [entry.pipeRead, write, notice]);
-    setDescriptorLimit(this.#limits);
-    setTitle(concat([ascii("runsv"), NUL, entry.name]), "runsv");
-    const name = entry.name.slice(0, entry.name.length);
-    const program = this.#program.slice(0, this.#program.length);
-    const inherited = { lock: -1, logLock: -1, pipeRead: entry.pipeRead, pipeWrite: write, notice };
-    const own = forgetParent();
-    own.exit(superviseService(own, name, program, AT_FDCWD, inherited));
   }
 
   #exec(entry: ScanEntry, dir: Fd): number {

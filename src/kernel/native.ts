@@ -60,7 +60,9 @@ declare function kPidfdOpen(pid: number): number;
 declare function kPidfdKill(fd: number, sig: number): number;
 declare function kPidfdStatus(fd: number): number;
 declare function kWaitpid(pid: number, options: number, b: Uint8Array): number;
-declare function kForgetParent(): void;
+declare function kForkAnew(): number;
+declare function kKeep(slot: number, b: Uint8Array): number;
+declare function kKept(slot: number, b: Uint8Array): number;
 declare function kFork(): number;
 declare function kSpawn(
   dir: number,
@@ -126,15 +128,30 @@ function direntNames(b: Uint8Array, names: Uint8Array[]): void {
   }
 }
 
+/** Slots of `keepBytes`: what one child is told, up to 264 bytes, and what all are told, a path and up to 32 bytes. */
+export const KEPT_BY_ONE = 0;
+export const KEPT_BY_ALL = 1;
+
+/** Keeps bytes for children of `forkAnew`. Returns 0 or -errno. */
+export function keepBytes(slot: number, bytes: Uint8Array): number {
+  return kKeep(slot, bytes);
+}
+
 /**
- * In a forked child: returns the memory its parent allocated after `sealHeap`
- * (self.ts). No value from there may be used any more, so call it with copies
- * in hand, and do not return. The result is a kernel in memory of the child's
- * own; even counting references to the parent's would cost a page.
+ * fork(2) for a child that has nothing of what its parent allocated after
+ * `sealHeap` (self.ts): it does not exist there. The child goes on with numbers in
+ * variables and with `keptBytes`, and does not return to where there are objects.
+ * 0 in the child, its pid in the parent, or -errno.
  */
-export function forgetParent(): Kernel {
-  kForgetParent();
-  return new NativeKernel();
+export function forkAnew(): number {
+  return kForkAnew();
+}
+
+/** In such a child: what its parent kept for it. */
+export function keptBytes(slot: number): Uint8Array {
+  const bytes = new Uint8Array(kKept(slot, EMPTY));
+  kKept(slot, bytes);
+  return bytes;
 }
 
 export class NativeKernel extends Kernel {
