@@ -17,6 +17,9 @@ import { openSupervise, type ServicePlace } from "./supervise-dir.ts";
 
 const ADOPT = ascii("supervise/adopt");
 
+/** The wall clock counts in whole seconds here, and its label in those of its own. */
+const CLOCKS_AGREE_SECONDS = 1.5;
+
 /** Counts ages from one reading of the clocks to the next. */
 export class Age {
   readonly #kernel: Kernel;
@@ -43,22 +46,33 @@ export class Age {
       this.#wallSeconds = this.#kernel.wall().seconds;
       this.#bootMs = this.#kernel.bootTimeMs();
     }
-    const recorded = this.#readRecord(place, status);
-    this.pipeLost = recorded && this.#record.pipeLost;
-    if (recorded) return Math.max(0, Math.floor((this.#bootMs - this.#record.sinceBootMs) / 1000));
-    return Math.max(0, this.#wallSeconds - status.sinceSeconds);
+    const byWall = this.#wallSeconds - status.sinceSeconds;
+    let age = byWall;
+    this.pipeLost = false;
+    if (this.#readRecord(place, status)) {
+      const byBoot = (this.#bootMs - this.#record.sinceBootMs) / 1000;
+      // Where both say the same it does not matter who is believed, and which boot this is need not be asked.
+      if (Math.abs(byBoot - byWall) < CLOCKS_AGREE_SECONDS || this.#isOfThisBoot()) {
+        age = Math.floor(byBoot);
+        this.pipeLost = this.#record.pipeLost;
+      }
+    }
+    return Math.max(0, age);
   }
 
-  /** Whether there is a record of this very transition. */
+  #isOfThisBoot(): boolean {
+    const id = this.#bootId ?? bootId(this.#kernel).id;
+    this.#bootId = id;
+    return this.#record.ofBoot(id);
+  }
+
+  /** Whether there is a record of this very transition, of whatever boot. */
   #readRecord(place: ServicePlace, status: StatusBytes): boolean {
     const k = this.#kernel;
     const fd = openSupervise(k, place, ADOPT, O_RDONLY);
     if (fd < 0) return false;
     const n = k.read(fd, this.#record.raw);
     k.close(fd);
-    if (n !== ADOPT_BYTES || !this.#record.hasLabelOf(status)) return false;
-    const id = this.#bootId ?? bootId(k).id;
-    this.#bootId = id;
-    return this.#record.ofBoot(id);
+    return n === ADOPT_BYTES && this.#record.valid && this.#record.hasLabelOf(status);
   }
 }
