@@ -19,7 +19,7 @@ process.on("exit", cleanUp);
 const { there, missing } = peers();
 const where = machine();
 /** Of bench:svlogd, what a report of everything has room for. */
-const logged = { bytes: quick ? 20_000_000 : 60_000_000, rounds: quick ? 1 : 5, lengths: ["80-byte lines"] };
+const logged = { bytes: quick ? 10_000_000 : 60_000_000, rounds: quick ? 1 : 5, lengths: ["80-byte lines"], counted: !quick };
 const rows = [
   ...commands(there, quick, wanted),
   ...process1(quick, wanted),

@@ -9,6 +9,7 @@ const ITEMS = args.filter((a) => !a.startsWith("-"));
 const AMOUNT = {
   bytes: QUICK ? 30_000_000 : 100_000_000,
   rounds: QUICK ? 3 : 7,
+  counted: true,
   lengths: ["80-byte lines", "1 KB lines", "mixed lines"],
 };
 

@@ -198,7 +198,13 @@ function subjects(there: readonly Logger[], kind: Kind, once: (argv: readonly st
 
 type Argv = { readonly argv: readonly string[] };
 /** How much: bytes of each run, rounds, and with which lengths of lines. */
-export type Amount = { readonly bytes: number; readonly rounds: number; readonly lengths: readonly string[] };
+export type Amount = {
+  readonly bytes: number;
+  readonly rounds: number;
+  readonly lengths: readonly string[];
+  /** System calls are counted, too, which takes a slow run for each. */
+  readonly counted: boolean;
+};
 
 export function logging(amount: Amount, wanted: (item: string) => boolean): Row[] {
   const there = LOGGERS.filter((l) => existsSync(l.needs));
@@ -226,11 +232,12 @@ export function logging(amount: Amount, wanted: (item: string) => boolean): Row[
 function throughput(there: readonly Logger[], of: Input, kind: Kind, amount: Amount): Row[] {
   const item = `log ${kind}, ${of.name}`;
   const all = subjects(there, kind, (argv) => feed(of, kind, argv, amount.bytes));
-  return measure(item, all, amount.rounds).map((row) => {
+  const measured = measure(item, all, amount.rounds);
+  if (!amount.counted || !existsSync("/usr/bin/strace")) return measured;
+  return measured.map((row) => {
     progress(`${item}: system calls, ${row.subject}`);
     const argv = all.find((s) => s.name === row.subject)?.argv ?? [];
-    const calls = existsSync("/usr/bin/strace") ? systemCalls(of, kind, argv) : Number.NaN;
-    const numbers = { ...row.numbers, "system calls/GB": { median: calls, min: calls, max: calls, count: 1 } };
-    return { ...row, numbers: Number.isFinite(calls) ? numbers : row.numbers };
+    const calls = systemCalls(of, kind, argv);
+    return { ...row, numbers: { ...row.numbers, "system calls/GB": { median: calls, min: calls, max: calls, count: 1 } } };
   });
 }

@@ -153,7 +153,7 @@ function orphanSubjects(count: number): Subject[] {
     .map(([name, start]) => ({ name, once: () => orphans(name, start, `${base}/out`) }));
 }
 
-export function process1(quick: boolean, wanted: (item: string) => boolean, rounds = quick ? 2 : 7): Row[] {
+export function process1(quick: boolean, wanted: (item: string) => boolean, rounds = quick ? 1 : 7): Row[] {
   const rows: Row[] = [];
   const run = (item: string, inits: () => readonly Init[], programs: number): void => {
     if (!wanted(item)) return;
@@ -164,6 +164,6 @@ export function process1(quick: boolean, wanted: (item: string) => boolean, roun
   };
   run("process 1 with services", withServices, SERVICES);
   run("process 1 with a command", () => WITH_COMMAND, 1);
-  if (wanted("orphans")) rows.push(...measure("orphans", orphanSubjects(quick ? 3000 : 20_000), quick ? 1 : 3));
+  if (wanted("orphans")) rows.push(...measure("orphans", orphanSubjects(quick ? 1000 : 20_000), quick ? 1 : 3));
   return rows;
 }
