@@ -35,8 +35,8 @@ function trip(argv: readonly string[]): number {
 
 function status(peer: Peer, count: number, times: number): Subject & { end(): void } {
   const base = fresh("status");
-  // One more than asked for, to be restarted: it is up for more than a second, so that no start is put off.
-  const all = count + 1;
+  // Beside one there is another, to be restarted: it is up for more than a second, so that no start is put off.
+  const all = Math.max(count, 2);
   const dir = services(peer, `${base}/service`, all, floor("idle"), false);
   const group = new Group();
   group.start(peer.start(dir), { PATH: `${peer.bin}:/usr/bin:/bin`, UPKEEP_BENCH_STARTS: `${base}/starts` });
@@ -56,7 +56,7 @@ function status(peer: Peer, count: number, times: number): Subject & { end(): vo
       sleep(1300);
       const down = trip([`${peer.bin}/sv`, "down", name(0)]);
       const up = trip([`${peer.bin}/sv`, "up", name(0)]);
-      const restart = trip([`${peer.bin}/sv`, "restart", name(count)]);
+      const restart = trip([`${peer.bin}/sv`, "restart", name(all - 1)]);
       const numbersOfOne = { "wall µs": numbers["wall µs"] ?? 0, "CPU µs": numbers["CPU µs"] ?? 0 };
       return { ...numbersOfOne, "down, up wall µs": down + up, "restart wall µs": restart };
     },

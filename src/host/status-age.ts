@@ -4,8 +4,8 @@
  * meets its time server: 129651272 s) makes nonsense of the difference. So the
  * supervisor's record for its successor (formats/adopt.ts), which has the same
  * moment on the boot clock, is believed when it speaks of the same label and
- * the same boot. A runsv of runit leaves none: then the wall clock counts
- * (compat: doc/differences.md, sv-age).
+ * the same boot, which is asked only where the two clocks disagree. A runsv of
+ * runit leaves none: then the wall clock counts (compat: doc/differences.md, sv-age).
  */
 import { ascii } from "../base/bytes.ts";
 import { ADOPT_BYTES, AdoptRecord } from "../formats/adopt.ts";

@@ -274,6 +274,19 @@ exec sleep 1000
       assert.deepEqual(seen, want);
     });
 
+    both("its name, of whatever length, also when hundreds came before it", async (tools, dir, t) => {
+      for (let i = 0; i < 300; i++) add(dir, `before${i}`, { down: true });
+      launch(t, tools, [dir]);
+      const last = new Service(join(dir, "before299"));
+      await until("all are looked at", () => last.stat === "down");
+      for (const name of ["n", "n".repeat(255)]) {
+        serviceDir(join(dir, `.${name.length}`), { run: SLEEP });
+        renameSync(join(dir, `.${name.length}`), join(dir, name));
+        const runsv = await supervisorOf(new Service(join(dir, name)));
+        assert.equal(commandLine(runsv), `runsv\0${name}\0`);
+      }
+    });
+
     // doc/differences.md, runsvdir-limit.
     test("the limit of open files, which ours raises for itself, also by exec of another runsv", async (t) => {
       for (const supervisors of [UPKEEP, RUNIT]) {
