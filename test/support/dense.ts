@@ -32,9 +32,11 @@ export function logNames(log: string): string[] {
   return [...old.sort(), "current"];
 }
 
-/** All that was logged, in order. */
+/** All that was logged, in order. A file renamed while it was looked for would be missing: then it is all read again. */
 export function logged(log: string): string {
-  return logNames(log)
-    .map((name) => slurp(join(log, name)))
-    .join("");
+  for (;;) {
+    const names = logNames(log);
+    const text = names.map((name) => slurp(join(log, name))).join("");
+    if (logNames(log).join() === names.join()) return text;
+  }
 }
