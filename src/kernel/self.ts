@@ -52,7 +52,7 @@ export function environmentValue(name: string): Uint8Array | null {
 
 /**
  * A process that will fork supervisors calls this once it holds what they need
- * of it: what it allocates from here on, each of them forgets with `forgetParent` (native.ts).
+ * of it: what it allocates from here on, a child of `forkAnew` (native.ts) does not have.
  */
 export function sealHeap(): void {
   kSealHeap();
