@@ -123,7 +123,7 @@ class Hosted extends SupervisorHome {
   }
 
   override isScarce(newest: Fd): boolean {
-    return newest >= this.#host.scarceFrom;
+    return this.#host.isScarce(newest);
   }
 
   override rouses(who: Sparing): void {
@@ -215,7 +215,7 @@ class DenseHost extends Part {
   /** The services directory, with a slash. */
   readonly prefix: Uint8Array;
   /** Half of what may be open: who finds no lower descriptor free gives up what it can. */
-  readonly scarceFrom: Fd;
+  readonly #scarceFrom: Fd;
   readonly openOne: OpenOne = new OpenOne();
   readonly hosted: Map<number, Hosted> = new Map<number, Hosted>();
   /** Whose child it is, by pid. */
@@ -227,8 +227,7 @@ class DenseHost extends Part {
   ends = false;
   /** Too few descriptors were left when the last one was opened. */
   full = false;
-  /** Descriptors have been scarce. */
-  #mayBeFull = false;
+  #wereScarce = false;
   #queue: Hosted[] = [];
   #next = 0;
   #logRoom: LogRoom | null = null;
@@ -237,7 +236,7 @@ class DenseHost extends Part {
   constructor(reactor: Reactor, hosting: Hosting) {
     super();
     this.reactor = reactor;
-    this.scarceFrom = Math.floor(hosting.descriptors / 2);
+    this.#scarceFrom = Math.floor(hosting.descriptors / 2);
     this.prefix = concat([hosting.dir, ascii("/")]);
     this.starting = { flags: SPAWN_KEEP_MASK | (hosting.ownSession ? SPAWN_SETSID : 0), defaults: RESTORED };
     this.print = hosting.print;
@@ -259,14 +258,22 @@ class DenseHost extends Part {
   openService(entry: ScanEntry): Fd {
     const kernel = this.reactor.kernel;
     const directory = openDirectory(kernel, AT_FDCWD, concat([this.prefix, entry.name]));
-    this.#mayBeFull = this.#mayBeFull || directory >= this.scarceFrom;
-    this.full = directory === -EMFILE || (this.#mayBeFull && directory >= 0 && !hasRoom(kernel, directory));
+    // A low one may have come free among high ones.
+    const asks = this.isScarce(directory) || this.#wereScarce;
+    this.full = directory === -EMFILE || (asks && directory >= 0 && !hasRoom(kernel, directory));
     if (directory < 0) return directory;
     const stat = new Stat();
     const other = kernel.fstat(directory, stat) < 0 || entryKey(stat.dev, stat.ino) !== entry.key;
     if (!this.full && !other) return directory;
     kernel.close(directory);
     return this.full ? -EMFILE : -ENOENT;
+  }
+
+  /** Whether descriptors are scarce, of which `newest` was opened last. */
+  isScarce(newest: Fd): boolean {
+    const scarce = newest >= this.#scarceFrom;
+    this.#wereScarce = this.#wereScarce || scarce;
+    return scarce;
   }
 
   enqueue(hosted: Hosted): void {

@@ -7,8 +7,9 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
-import { logged, logNames, logsItself, make, supervise } from "../support/dense.ts";
+import { logsItself, make, supervise } from "../support/dense.ts";
 import { SANITIZED, start, UPKEEP, until } from "../support/lab.ts";
+import { all, logNames } from "../support/logs.ts";
 import { slurp } from "../support/service.ts";
 
 /** The program of a service that prints lines 1 to `last` as fast as it can, and then waits. */
@@ -25,7 +26,7 @@ function isWritten(log: string, last: number): boolean {
 
 /** Every line came once, in order. */
 function assertOnce(log: string, last: number): void {
-  const lines = logged(log)
+  const lines = all(log)
     .split("\n")
     .map((line) => line.replace(/^@[0-9a-f]{24} /, ""));
   const first = lines.findIndex((line, i) => line !== `line ${i + 1}`);

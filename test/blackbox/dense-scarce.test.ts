@@ -245,3 +245,12 @@ test("more services than descriptors: told once, and started when there is room"
   assert.ok(told.length <= 3, runsvdir.stderr());
   assert.ok(told.every((line) => line.includes("process cannot open more files")));
 });
+
+test("wherever the scarce descriptors begin, no supervisor is begun with too few", async (t) => {
+  const limits = [60, 62, 64, 66, 68, 70];
+  const hosts = limits.map((limit) => supervise(t, make(t, sleepers(80)), limit));
+  for (const [i, host] of hosts.entries()) {
+    await until(`it is told with ${limits[i]}`, () => host.stderr().includes("process cannot open more files"));
+    assert.doesNotMatch(host.stderr(), /fatal/);
+  }
+});

@@ -8,8 +8,9 @@ import { spawnSync } from "node:child_process";
 import { readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { logged, logsItself, make, type Services, supervise } from "../support/dense.ts";
+import { logsItself, make, type Services, supervise } from "../support/dense.ts";
 import { type Child, RUNIT, run, SANITIZED, serviceDir, start, type Toolchain, tempDir, UPKEEP, until } from "../support/lab.ts";
+import { all } from "../support/logs.ts";
 import { Service, SLEEP, slurp } from "../support/service.ts";
 
 const LINES = `#!/bin/sh
@@ -179,7 +180,7 @@ for (const [what, die] of Object.entries(DEATHS)) {
     assert.equal((await second.exited).code, 111);
     await until("the log service has ended", () => new Service(join(dir, "own/log")).stat === "down");
     assertWhole(slurp(join(dir, "own/log/lines")));
-    assertWhole(logged(join(dir, "inner/log")));
+    assertWhole(all(join(dir, "inner/log")));
   });
 }
 

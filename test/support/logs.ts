@@ -3,6 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "n
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { type Child, type Env, start, type Toolchain } from "./lab.ts";
+import { slurp } from "./service.ts";
 
 /** Makes a log directory with this config ("": none). Returns `path`. */
 export function logDir(path: string, config = ""): string {
@@ -28,9 +29,18 @@ export function rotated(dir: string): string[] {
     .sort();
 }
 
-/** Everything logged, in order. */
+/** The files of a log directory in the order in which they were written. */
+export function logNames(dir: string): string[] {
+  return [...rotated(dir), "current"];
+}
+
+/** Everything logged, in order. A file renamed while it was looked for would be missing: then it is all read again. */
 export function all(dir: string): string {
-  return [...rotated(dir), "current"].map((n) => read(dir, n)).join("");
+  for (;;) {
+    const names = logNames(dir);
+    const text = names.map((name) => slurp(join(dir, name))).join("");
+    if (logNames(dir).join() === names.join()) return text;
+  }
 }
 
 export type Log = { readonly child: Child; write(text: string | Uint8Array): void };
