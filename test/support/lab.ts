@@ -10,17 +10,8 @@
  * stopped first and killed then, so that nothing can fork out of sight.
  */
 import { type ChildProcess, execFileSync, type StdioOptions, spawn } from "node:child_process";
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { randomBytes } from "node:crypto";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { Writable } from "node:stream";
@@ -193,9 +184,15 @@ function removeTree(dir: string): void {
   rmSync(dir, { recursive: true, force: true, maxRetries: 5 });
 }
 
+/** Random letters; what a test looks for in messages that name a directory is not among them. */
+function nameOfNoWord(): string {
+  return Array.from(randomBytes(8), (byte) => "BCDFGHJKLMNPQRSTVWXZ".charAt(byte % 20)).join("");
+}
+
 /** A private directory, removed (and everything running in it killed) when the test ends. */
 export function tempDir(t: TestContext): string {
-  const dir = mkdtempSync(join(tmpdir(), "upkeep-test-"));
+  const dir = join(tmpdir(), `upkeep-test-${nameOfNoWord()}`);
+  mkdirSync(dir);
   chmodSync(dir, 0o755);
   belongings(t).dirs.push(dir);
   return dir;
