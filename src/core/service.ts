@@ -163,12 +163,19 @@ export class Service {
         break;
       case "ended":
         this.#ended(event.status, event.hasFinish);
+        // The next start waits for "due": commands written before the end are heard first, as runit does; runsv-life.test.ts
+        if (this.state === "down") return this.#actions();
         break;
       case "hookEnded":
         this.#hookEnded(event.handled, now);
         break;
     }
     this.#proceed(now);
+    return this.#actions();
+  }
+
+  #actions(): readonly ServiceAction[] {
+    const out = this.#out;
     this.#out = NO_ACTIONS;
     return out;
   }
@@ -189,9 +196,9 @@ export class Service {
     if (this.pid !== NO_PID) this.#out.push({ act: "signal", signal });
   }
 
-  /** Starts what is due, then takes commands, one at a time, until something has to be waited for. */
+  /** Takes commands, one at a time, until something has to be waited for; starts what is due when there is none, and after each. */
   #proceed(now: Instant): void {
-    this.#settle(now);
+    if (this.#queue.length === 0) this.#settle(now);
     while (!this.#busy() && this.#queue.length > 0) {
       const command = commandOf(this.#queue.charCodeAt(0));
       this.#queue = this.#queue.slice(1);

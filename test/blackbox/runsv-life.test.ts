@@ -6,9 +6,10 @@
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { TestContext } from "node:test";
-import { both, type Child, type ServiceFiles, serviceDir, start, type Toolchain, until } from "../support/lab.ts";
-import { lives, Service, SLEEP, together } from "../support/service.ts";
+import { type TestContext, test } from "node:test";
+import { supervise } from "../support/dense.ts";
+import { both, type Child, type ServiceFiles, serviceDir, start, type Toolchain, tempDir, until } from "../support/lab.ts";
+import { lives, processState, Service, SLEEP, together } from "../support/service.ts";
 
 const NOW = "date +%s.%N";
 /** Loses nothing by TERM: what was read is written first. */
@@ -29,10 +30,23 @@ function launch(
   return { s, runsv: start(t, tools.program("runsv"), ["svc"], { cwd: dir }) };
 }
 
-/** Starts a second apart, as scripts note them that a busy machine lets begin late. */
 /** A second between two starts; each tells its time, or later when the machine stands still. */
 function assertApart(began: number, starts: readonly number[]): void {
   for (const [i, time] of starts.entries()) assert.ok(time - began > i * 0.9 - 0.1, starts.join(" "));
+}
+
+/** What the supervisor is to hear comes while it is stopped, and after the second between two starts. */
+async function hearsDownFirst(top: string, last: "run" | "finish", supervise: (service: string) => Child): Promise<void> {
+  const program = "#!/bin/sh\nsleep 1.1\nkill -STOP $PPID\nprintf d >supervise/control\n";
+  const files = last === "run" ? { run: program } : { run: "#!/bin/sh\n", finish: program };
+  const s = new Service(serviceDir(join(top, "svc"), { ...files, control: { u: "#!/bin/sh\necho u >>starts\n" } }));
+  const supervisor = supervise("svc");
+  await until("it is stopped", () => processState(supervisor.pid) === "T");
+  await until("the program has ended", () => processState(s.pid) === "Z");
+  supervisor.kill("SIGCONT");
+  await until("it is not wanted", () => s.status.want === "down");
+  await s.is("down");
+  assert.deepEqual(s.lines("starts"), ["u"]);
 }
 
 /** How ./run ends, and what ./finish is told. */
@@ -136,6 +150,16 @@ together("runsv-life", () => {
       assert.equal(s.log.file("finishes"), "");
       assert.equal(s.stat, "run");
     });
+
+    for (const last of ["run", "finish"] as const) {
+      both(`d before the end of ${last} is heard before the next start`, async (tools, dir, t) =>
+        hearsDownFirst(dir, last, (name) => start(t, tools.program("runsv"), [name], { cwd: dir })),
+      );
+      test(`d before the end of ${last} is heard before the next start [dense]`, async (t) => {
+        const dir = tempDir(t);
+        await hearsDownFirst(dir, last, () => supervise(t, dir));
+      });
+    }
   });
 
   together("log", () => {

@@ -30,15 +30,21 @@ test("restart storm: memory stays flat", {
   const supervisors = slurp(`/proc/${runsvdir.pid}/task/${runsvdir.pid}/children`).trim().split(" ").map(Number);
   assert.equal(supervisors.length, SERVICES);
   const measured = (): number[] => [runsvdir.pid, ...supervisors].map(anonymousKilobytes);
-  const before = measured();
-  const first = starts();
-  if (LONG) await delay(50_000);
-  else await until("each has crashed three times more", () => starts().every((n, i) => n >= (first[i] ?? 0) + 3), 120_000);
-  const after = measured();
   const sum = (list: readonly number[]): number => list.reduce((a, b) => a + b, 0);
-  t.diagnostic(`${sum(starts())} starts; RssAnon of runsvdir and ${SERVICES} runsv: ${sum(before)} kB, then ${sum(after)} kB`);
-  const grown = after.map((kB, i) => kB - (before[i] ?? 0)).filter((kB) => kB !== 0);
-  t.diagnostic(`changed: ${grown.join(" ")}`);
-  // A page here and there is one that was needed for the first time. A leak of 16 bytes a start would be 80 kB in a minute.
-  assert.ok(sum(after) <= sum(before) + 40, `${sum(before)} kB, then ${sum(after)} kB`);
+  const grownBy = async (): Promise<number> => {
+    const before = measured();
+    const first = starts();
+    if (LONG) await delay(50_000);
+    else await until("each has crashed three times more", () => starts().every((n, i) => n >= (first[i] ?? 0) + 3), 120_000);
+    const after = measured();
+    t.diagnostic(`${sum(starts())} starts; RssAnon of runsvdir and ${SERVICES} runsv: ${sum(before)} kB, then ${sum(after)} kB`);
+    const grown = after.map((kB, i) => kB - (before[i] ?? 0)).filter((kB) => kB !== 0);
+    t.diagnostic(`changed: ${grown.join(" ")}`);
+    return sum(after) - sum(before);
+  };
+  // A page here and there is one that was needed for the first time, and on a busy machine many are. That comes to an end,
+  // a leak does not: of 16 bytes a start it would be 80 kB in a minute.
+  let grown = await grownBy();
+  for (let more = 0; more < 4 && grown > 40; more++) grown = await grownBy();
+  assert.ok(grown <= 40, `${grown} kB`);
 });
