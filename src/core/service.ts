@@ -163,19 +163,13 @@ export class Service {
         break;
       case "ended":
         this.#ended(event.status, event.hasFinish);
-        // The next start waits for "due": commands written before the end are heard first, as runit does; runsv-life.test.ts
-        if (this.state === "down") return this.#actions();
         break;
       case "hookEnded":
         this.#hookEnded(event.handled, now);
         break;
     }
-    this.#proceed(now);
-    return this.#actions();
-  }
-
-  #actions(): readonly ServiceAction[] {
-    const out = this.#out;
+    // After an end the next start waits for "due": commands written before it are heard first, as runit does; runsv-life.test.ts
+    if (event.kind !== "ended" || this.state !== "down") this.#proceed(now);
     this.#out = NO_ACTIONS;
     return out;
   }
