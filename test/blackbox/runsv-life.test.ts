@@ -7,8 +7,8 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { supervise } from "../support/dense.ts";
-import { both, type Child, type ServiceFiles, serviceDir, start, type Toolchain, tempDir, until } from "../support/lab.ts";
+import { make, supervise } from "../support/dense.ts";
+import { both, type Child, type ServiceFiles, serviceDir, start, type Toolchain, until } from "../support/lab.ts";
 import { lives, processState, Service, SLEEP, together } from "../support/service.ts";
 
 const NOW = "date +%s.%N";
@@ -35,12 +35,14 @@ function assertApart(began: number, starts: readonly number[]): void {
   for (const [i, time] of starts.entries()) assert.ok(time - began > i * 0.9 - 0.1, starts.join(" "));
 }
 
-/** What the supervisor is to hear comes while it is stopped, and after the second between two starts. */
-async function hearsDownFirst(top: string, last: "run" | "finish", supervise: (service: string) => Child): Promise<void> {
+/** A service that says `d` as the last thing in run or finish, its supervisor stopped, after the second between two starts. */
+function saysDown(last: "run" | "finish"): ServiceFiles {
   const program = "#!/bin/sh\nsleep 1.1\nkill -STOP $PPID\nprintf d >supervise/control\n";
-  const files = last === "run" ? { run: program } : { run: "#!/bin/sh\n", finish: program };
-  const s = new Service(serviceDir(join(top, "svc"), { ...files, control: { u: "#!/bin/sh\necho u >>starts\n" } }));
-  const supervisor = supervise("svc");
+  const programs = last === "run" ? { run: program } : { run: "#!/bin/sh\n", finish: program };
+  return { ...programs, control: { u: "#!/bin/sh\necho u >>starts\n" } };
+}
+
+async function startsOnce(s: Service, supervisor: Child): Promise<void> {
   await until("it is stopped", () => processState(supervisor.pid) === "T");
   await until("the program has ended", () => processState(s.pid) === "Z");
   supervisor.kill("SIGCONT");
@@ -152,12 +154,13 @@ together("runsv-life", () => {
     });
 
     for (const last of ["run", "finish"] as const) {
-      both(`d before the end of ${last} is heard before the next start`, async (tools, dir, t) =>
-        hearsDownFirst(dir, last, (name) => start(t, tools.program("runsv"), [name], { cwd: dir })),
-      );
+      both(`d before the end of ${last} is heard before the next start`, async (tools, dir, t) => {
+        const { s, runsv } = launch(t, tools, dir, saysDown(last));
+        await startsOnce(s, runsv);
+      });
       test(`d before the end of ${last} is heard before the next start [dense]`, async (t) => {
-        const dir = tempDir(t);
-        await hearsDownFirst(dir, last, () => supervise(t, dir));
+        const dir = make(t, { svc: saysDown(last) });
+        await startsOnce(new Service(join(dir, "svc")), supervise(t, dir));
       });
     }
   });
